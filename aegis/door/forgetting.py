@@ -16,6 +16,7 @@ from pathlib import Path
 from aegis.atomic import replacing
 from aegis.bounds import read_json
 from aegis.errors import StoreError
+from aegis.hrm.backend import EXPORT_FOLDER
 from aegis.lifecycle import lock, open_store
 from aegis.lifecycle.doctor.finding import SET_ASIDE
 from aegis.lifecycle.opening import read_agent
@@ -188,6 +189,7 @@ def _remove_derived(place: Workspace) -> list[Path]:
         place.datasets,
         place.checkpoints,
         aside,
+        *place.models.glob(f"*/{EXPORT_FOLDER}"),  # its check holds some states, with the answers
         *(cache.with_name(cache.name + end) for end in ("", "-wal", "-shm")),
     ]
     found = [path for path in found if path.exists()]

@@ -63,10 +63,17 @@ class Savings:
     """Of its answers beside the teacher, audits among them, those in which it was sure enough"""
     agreed: int = 0
     """Of these, those in which it agreed"""
+    former: str = ""
+    """The version that was taken back last, where none serves; else ''"""
     base: str | None = None
     """The version that rewards improved it from; then no share is told: the held-out answers are the base's"""
 
     def __str__(self) -> str:
+        if self.hrm is None and self.former:
+            return (
+                f"no HRM serves since {self.former} was taken back: {counted(self.recorded, 'decision')} recorded, and"
+                f" {counted(self.made, 'call')} made by HRMs before"
+            )
         if self.hrm is None:
             return f"no HRM has passed the gate yet: {counted(self.recorded, 'decision')} recorded"
         if self.base is not None:
@@ -91,7 +98,7 @@ class Savings:
 
     def tell_whole(self, version: str) -> str:
         """Tell it in one line where a version decides everything already."""
-        line = f"{version} decides everything: it made {counted(self.made, 'call')}"
+        line = f"{version} decides everything: HRMs made {counted(self.made, 'call')}"
         line += "" if self.dollars is None else f", ${self.dollars:,.2f} so far"
         if self.share is None or self.lower is None:
             return line
@@ -105,7 +112,8 @@ class Savings:
         if self.confidence is None:
             return (
                 f"{self.hrm} can take over nothing {nothing}: its held-out decisions are too few to certify that, or it"
-                " agrees with the teacher less often, even where it is surest"
+                ' agrees with the teacher less often, even where it is surest (more decisions, `student = "mixed"` or'
+                " a lower agreement can help)"
             )
         return (
             f"{self.hrm} can take over next to nothing {nothing}: it is sure enough in none of"
@@ -134,7 +142,7 @@ def read_savings(
     version = registry.serving() or registry.candidate()
     nothing = Savings(None, target, None, None, None, None, 0, False, made, made, None, recorded)
     if version is None:
-        return nothing
+        return replace(nothing, former=_find_former(registry))
     each = store.mean_cost(claim.name) if claim is not None else None
     if base := base_of(version.folder):  # the held-out answers are its base's, of other weights
         dollars = _price([], 1.0, made, cost_per_call if each is None else each)
@@ -168,6 +176,11 @@ def read_savings(
         beside=len(sure),
         agreed=sum(int(np.argmax(one.probabilities)) == one.taken for one in sure),
     )
+
+
+def _find_former(registry: ModelRegistry) -> str:
+    """Return the version that was taken back last; '' where none was."""
+    return next((event.previous or "" for event in reversed(registry.events()) if event.kind == "rolled_back"), "")
 
 
 def describe_savings(workspace: Workspace) -> str:

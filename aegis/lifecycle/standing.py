@@ -9,17 +9,19 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from aegis.config import (
     PHASE_1_DECISIONS,
+    GateConfig,
     ReinforceConfig,
     RunConfig,
 )
 from aegis.config.plan import TrainingPlan
-from aegis.errors import StoreError
+from aegis.errors import ConfigError, StoreError
 from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.milestone import describe_milestone, describe_phase
 from aegis.lifecycle.opening import existing, find_promise, open_store, read_agent
@@ -198,7 +200,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
     silent, idle = _find_hindrance(store, workspace, agent, served)
     decides = served is not None and not silent and not idle
     progress = read_stage(store, registry)
-    target = next_training_at(log, int(agent.get("collect", PHASE_1_DECISIONS)), serves=bool(served or progress))
+    target = _find_target(log, registry, agent, _sum(own, "decisions"), serves=bool(served or progress))
     updates, unserved = _count_updates(store, registry, served.name if served else None)
     return Standing(
         workspace=str(workspace.folder),
@@ -261,6 +263,18 @@ def next_training_at(
     if last.status == "running" or (last.status == "switched" and serves):
         return last.decisions
     return max(collect, math.ceil(last.decisions * (1 + more_share)))
+
+
+def _find_target(
+    log: TrainingLog, registry: ModelRegistry, agent: Mapping[str, Any], collected: int, serves: bool
+) -> int:
+    """Return `Standing.target`; where none serves after a rollback, the cool-down may move it."""
+    target = next_training_at(log, int(agent.get("collect", PHASE_1_DECISIONS)), serves=serves)
+    cool_down = GateConfig().cool_down_decisions
+    with suppress(ConfigError):  # an agent notes no plan, and another version may have noted one
+        cool_down = TrainingPlan.from_json(str(agent.get("plan") or "")).gate.cool_down_decisions
+    cooling = 0 if serves else registry.cooling_decisions(cool_down)
+    return max(target, collected + cooling) if cooling else target
 
 
 def read_plan(workspace: Workspace) -> TrainingPlan:

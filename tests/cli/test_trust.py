@@ -330,7 +330,7 @@ def test_a_candidate_before_the_switch_is_shown_with_its_stage_and_figures(tmp_p
         registry.try_out(save, FIGURES | {"labelled": 7}, "shadow", "accuracy 85.00% is at least the threshold")
         shown = run("models", "--workspace", folder.folder).output
         assert re.search(r"hrm@1 +shadow", shown)
-        assert "of which 7 labelled by the teacher" in shown
+        assert "of which 7 labelled by the teacher or a person" in shown
         assert "hrm@1 in shadow: 0 of 0 decisions compared, at least 79.6% promised" in shown
         assert "shadow of hrm@1 begun by gate: accuracy 85.00%" in shown
         status = run("status", "--workspace", folder.folder).output

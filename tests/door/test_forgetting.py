@@ -61,6 +61,7 @@ def place(tmp_path):
         "datasets/1/document.json",
         "checkpoints/1/training.json",
         "logs/training.log",
+        "models/hrm@1/onnx/check.json",
         "search-cache.db",
         "set-aside/1/aegis.db",
     ):

@@ -52,7 +52,7 @@ def test_an_hrm_that_decides_everything_is_not_told_what_could_be_its(point):
     for number in range(3):
         store.append(Decision(f"own-{number}", 0, {"n": number}, ACTIONS, Action(ACTIONS[0]), None, version))
     told = describe_savings(workspace)
-    assert told.startswith("hrm@1 decides everything: it made 3 calls; with the mode assist, ")
+    assert told.startswith("hrm@1 decides everything: HRMs made 3 calls; with the mode assist, ")
     assert told.endswith("% at a certified agreement of 95%")
     for mode in ("assist", "observe"):
         store.state.keep(StateKey.AGENT, {"mode": mode})
@@ -69,7 +69,7 @@ def test_the_held_out_answers_of_its_base_certify_nothing_for_a_version_that_rew
 
     registry.advance(registry.keep(save, {}, "hrm@1"))
     assert "certified" not in (told := describe_savings(workspace))
-    assert told == "hrm@2 decides everything: it made 0 calls"
+    assert told == "hrm@2 decides everything: HRMs made 0 calls"
     live(store, 200, dollars=0.02)
     for number in range(3):
         store.append(Decision(f"own-{number}", 0, {"n": number}, ACTIONS, Action(ACTIONS[0]), None, "hrm@2"))
@@ -117,6 +117,16 @@ def test_before_an_hrm_serves_it_says_how_many_decisions_there_are(tmp_path):
         savings = read_savings(store, Workspace(tmp_path))
     assert (savings.hrm, savings.share, savings.dollars) == (None, None, None)
     assert str(savings) == "no HRM has passed the gate yet: 0 decisions recorded"
+
+
+def test_after_a_roll_back_it_says_which_version_was_taken_back(tmp_path):
+    with open_store(Workspace(tmp_path)) as store:
+        registry = ModelRegistry(store, Workspace(tmp_path))
+        registry.promote(lambda name, folder: None)
+        registry.roll_back(None, "ada", "odd answers")
+        savings = read_savings(store, Workspace(tmp_path))
+    assert (savings.hrm, savings.former) == (None, "hrm@1")
+    assert str(savings).startswith("no HRM serves since hrm@1 was taken back: 0 decisions recorded")
 
 
 def test_at_first_the_held_out_decisions_certify_and_count(point):
@@ -196,7 +206,8 @@ def test_an_hrm_that_promises_nothing_says_why(point):
     assert (savings.share, savings.agreement, savings.calls) == (None, None, 0)
     assert str(savings) == (
         "hrm@1 can take over nothing at 99.9% agreement yet: its held-out decisions are too few to certify that, or it"
-        " agrees with the teacher less often, even where it is surest"
+        ' agrees with the teacher less often, even where it is surest (more decisions, `student = "mixed"` or'
+        " a lower agreement can help)"
     )
     unseen, seldom = replace(savings, decisions=0), replace(savings, confidence=0.9, decisions=200)
     assert str(unseen) == "hrm@1 has too few held-out decisions to tell what it could take over"

@@ -49,6 +49,24 @@ def test_collection_is_counted_by_the_teacher_alone(workspace, fill):
     assert not standing.using_hrm
 
 
+def test_after_a_roll_back_the_cool_down_is_among_what_is_missing(workspace, fill):
+    fill(150)
+    with open_store(workspace) as store:
+        log, registry = TrainingLog(store.database), ModelRegistry(store, workspace)
+        log.end(log.begin(100, 100, PLAN, NOW).id, "switched", "good enough", {}, NOW)
+        registry.promote(lambda name, folder: (folder / "model").touch())
+        registry.roll_back(None, "monitor", "it fell")
+    assert read_standing(workspace).remaining == 1100 - 150
+    fill(1000, seed=1)
+    with open_store(workspace) as store:
+        registry = ModelRegistry(store, workspace)
+        registry.promote_again("hrm@1", "ada", "once more")
+        registry.roll_back(None, "monitor", "it fell again")
+    assert read_standing(workspace).remaining == 200
+    fill(150, seed=2)
+    assert read_standing(workspace).remaining == 50
+
+
 def test_each_phase_follows_from_what_is_recorded(workspace, fill):
     fill(120)
     with open_store(workspace) as store:

@@ -170,15 +170,17 @@ def _with_calibration(version: ModelVersion) -> ModelVersion:
 
 
 def _with_certificate(store: DecisionStore, version: ModelVersion) -> ModelVersion:
-    """Return a version with what it is certified for by now, at its promise or at 95%."""
+    """Return a version with what it is certified for by now: at its promise, the owner's now, or 95%."""
     from aegis.errors import CheckpointError
+    from aegis.lifecycle.opening import read_agent
     from aegis.lifecycle.serving.certificate import certify_version
     from aegis.promotion import PROMISED, read_answers
 
     figures = dict(version.figures)
     with contextlib.suppress(CheckpointError):  # an improved version has no answers of its own
         answers = read_answers(version.folder)
-        found = certify_version(store, version.name, answers, figures.get("promised") or PROMISED)
+        promised = figures.get("promised") or read_agent(store).get("promised") or PROMISED
+        found = certify_version(store, version.name, answers, promised)
         figures["certified"] = dataclasses.asdict(found)
     return dataclasses.replace(version, figures=figures)
 
@@ -243,7 +245,7 @@ def _say_version(version: ModelVersion) -> None:
     state = "yes" if version.serves else version.stage or ("rolled back" if version.rolled_back else "-")
     calibration, decisions = "-" if error is None else f"{error:.2%}", figures.get("decisions", "-")
     source = f"from {clean_text(str(figures.get('source', 'unknown')), 60)}" + (
-        f", of which {labelled} labelled by the teacher" if (labelled := figures.get("labelled")) else ""
+        f", of which {labelled} labelled by the teacher or a person" if (labelled := figures.get("labelled")) else ""
     )
     made = version.made_at[:19] or "-"
     say_row(
