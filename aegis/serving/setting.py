@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -223,10 +224,15 @@ def read_config(path: Path, upstream: str | None = None) -> ServeConfig:
         unknown = "unexpected_keyword_argument"
         first, *_ = sorted(error.errors(include_url=False), key=lambda one: one["type"] != unknown)
         where = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
+        said = _name_keys(first["msg"].removeprefix("Value error, "))
         if first["type"] == unknown:
             said = _explain_key(first["loc"])
         raise ConfigError(f"--config {path}: {where}: {said}") from error
+
+
+def _name_keys(said: str) -> str:
+    """Return a message with keys in place of options: the commands share these checks."""
+    return re.sub(r"--([a-z][a-z-]*)", lambda one: one[1].replace("-", "_"), re.sub(r" \(--[a-z-]+\)", "", said))
 
 
 def check_points(config: ServeConfig, recorded: Sequence[str]) -> list[str]:
