@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from aegis.config import MIN_TRAINING_DECISIONS, RARE_ACTION_DECISIONS
+from aegis.formats.record import ANSWER
 
 
 def find_rare_actions(actions: Mapping[str, int], target: int, names: Sequence[str]) -> dict[str, int]:
     """Return the actions with too few of a teacher's decisions for an HRM to learn them, the rarest first.
 
     names: of all actions. target: decisions at which the training starts; before that, the counts are scaled to it.
-    With fewer decisions than a training needs, none is rare yet.
+    With fewer decisions than a training needs, none is rare yet. The answer in words, which AEGIS adds to a model's
+    tools, does not count where it was never taken: many agents have no use for it.
     """
     total = sum(actions.values())
     if total < MIN_TRAINING_DECISIONS:
         return {}
     expected = max(1.0, target / total)
-    counts = {name: actions.get(name, 0) for name in names}
+    counts = {name: actions.get(name, 0) for name in names if name != ANSWER or actions.get(name)}
     rare = {name: count for name, count in counts.items() if count * expected < RARE_ACTION_DECISIONS}
     return dict(sorted(rare.items(), key=lambda item: item[1]))
 

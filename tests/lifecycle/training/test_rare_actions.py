@@ -55,3 +55,9 @@ def _lower_bound(found: int) -> float:
     sums = EpisodeSums()
     sums.add(found, found)
     return sums.interval()[0]
+
+
+def test_an_answer_in_words_that_was_never_given_is_not_missed():
+    taken = {"refund": 700, "close": 400}
+    assert find_rare_actions(taken, 1100, [*taken, "answer_in_text", "escalate"]) == {"escalate": 0}
+    assert find_rare_actions(taken | {"answer_in_text": 2}, 1100, [*taken, "answer_in_text"]) == {"answer_in_text": 2}
