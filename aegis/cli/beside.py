@@ -54,7 +54,7 @@ def _serve(parent: Connection, workspace: Workspace) -> None:
     from aegis.dashboard.place import Places
     from aegis.serving import Listening, TokenBook
 
-    while not workspace.database.exists():
+    while not workspace.database.exists() or not workspace.database.stat().st_size:  # empty while it is being made
         time.sleep(_LOOK_SECONDS)
 
     def serve(port: int) -> None:

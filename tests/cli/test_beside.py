@@ -5,10 +5,15 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx2
 import pytest
+
+from aegis.cli.beside import dashboard_beside
+from aegis.lifecycle import open_store
+from aegis.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = ("--teacher", "scripted", "--interval", "0.05", "--device", "cpu", "--headless", "--dashboard")
@@ -19,7 +24,10 @@ OPTIONS = ("--teacher", "scripted", "--interval", "0.05", "--device", "cpu", "--
 def test_the_dashboard_is_served_beside_an_agent_and_ends_with_it(tmp_path, wait_for, end):
     command = [sys.executable, str(ROOT / "start_training.py"), "--workspace", str(tmp_path / "w"), *OPTIONS]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        line = next(one for one in process.stdout if one.startswith("Dashboard: "))
+        line = next(one for one in process.stdout if "ashboard: " in one)
+        if not line.startswith("Dashboard: "):
+            process.kill()
+        assert line.startswith("Dashboard: "), line
         address = line.removeprefix("Dashboard: ").strip()
 
         def answers():
@@ -34,3 +42,15 @@ def test_the_dashboard_is_served_beside_an_agent_and_ends_with_it(tmp_path, wait
         process.send_signal(end)
         process.communicate(timeout=60)
         wait_for(lambda: answers() is None)
+
+
+def test_it_waits_while_the_workspace_is_being_made(tmp_path, wait_for):
+    workspace, told = Workspace(tmp_path), []
+    workspace.database.touch()
+    with dashboard_beside(workspace, told.append):
+        time.sleep(1.5)
+        assert not told
+        with open_store(workspace):
+            pass
+        wait_for(lambda: told)
+    assert told[0].startswith("Dashboard: ")
