@@ -19,6 +19,7 @@ from aegis.lifecycle import open_store
 from aegis.lifecycle.opening import find_promise, read_agent
 from aegis.lifecycle.serving.certificate import MOST_READ, certify_with, pad
 from aegis.promotion import PROMISED, ModelRegistry, read_answers
+from aegis.promotion.certifying.promise import HELPS
 from aegis.promotion.judging.calibration import with_temperature
 from aegis.rendering import counted
 from aegis.store import Comparison, DecisionStore, LabelBook, StateKey, read_tallies
@@ -112,8 +113,7 @@ class Savings:
         if self.confidence is None:
             return (
                 f"{self.hrm} can take over nothing {nothing}: its held-out decisions are too few to certify that, or it"
-                ' agrees with the teacher less often, even where it is surest (more decisions, `student = "mixed"` or'
-                " a lower agreement can help)"
+                f" agrees with the teacher less often, even where it is surest ({HELPS} can help)"
             )
         return (
             f"{self.hrm} can take over next to nothing {nothing}: it is sure enough in none of"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aegis.promotion.certifying.promise import HELPS
 from aegis.rendering import counted
 from aegis.workspace import HRM, Workspace, version_kind
 
@@ -60,7 +61,7 @@ def describe_milestone(standing: Standing) -> str:
     if standing.silent:
         return 'the mode "assist" or "switch", when you set it'
     if standing.idle:
-        return 'a certificate: by more decisions, `student = "mixed"` or a lower agreement'
+        return f"a certificate: by {HELPS}"
     if standing.phase == 3:
         return "the HRM's first decision"
     progress = standing.improvement

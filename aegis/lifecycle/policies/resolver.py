@@ -22,7 +22,7 @@ from aegis.lifecycle.policies.exploring import ExploringPolicy
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.serving.certificate import certify_version
 from aegis.promotion import ModelRegistry, Serving, read_answers
-from aegis.promotion.certifying.promise import promised_part
+from aegis.promotion.certifying.promise import HELPS, promised_part
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore
 from aegis.types import Decision, Policy, Progress, Teacher
@@ -209,8 +209,8 @@ class PolicyResolver:
             threshold = certify_version(store, name, read_answers(folder), promised).threshold
         if threshold is None:
             self._tell(
-                f"{name} decides nothing: an agreement of {promised:g} is not certified for any share (more decisions,"
-                ' `student = "mixed"` or a lower agreement can bring one)'
+                f"{name} decides nothing: an agreement of {promised:g} is not certified for any share"
+                f" ({HELPS} can bring one)"
             )
             return NEVER
         return threshold

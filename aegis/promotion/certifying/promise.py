@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+HELPS = 'more decisions, `student = "mixed"` or a lower agreement'
+"""What may bring a certificate where nothing is certified"""
+
 
 def promised_part(figures: Mapping[str, Any]) -> float | None:
     """Return the agreement promised on what the version decides; None for a version that decides everything."""
