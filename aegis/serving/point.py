@@ -150,6 +150,22 @@ class PointBook:
             return f"point {name}: other actions are on offer than those that it records"
         return ""
 
+    def most_alike(self, new: NewPoint, begins: tuple[str, ...]) -> tuple[str, int] | None:
+        """Return which other point of this model has most of a new point's actions, and how many of these.
+
+        begins: how the names of the points to look at may begin. None where no point has more than half of the actions.
+        Like `why_not_recorded` it looks at nothing but memory.
+        """
+        known = dict(self._claims)
+        known |= {name: (one.teacher.name, frozenset(one.actions.names)) for name, one in [*self._open.items()]}
+        common = {
+            name: len(actions & set(new.actions))
+            for name, (model, actions) in known.items()
+            if model == new.teacher and name.startswith(begins)
+        }
+        name = max(common, key=lambda one: (common[one], one), default="")
+        return (name, common[name]) if name and 2 * common[name] > len(new.actions) else None
+
     def find(self, name: str, new: NewPoint | None = None) -> Decider:
         """Return a point's decider. new: what to make the point of where it is not there."""
         decider = self._open.get(name)

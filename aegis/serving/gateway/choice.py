@@ -25,6 +25,8 @@ from aegis.types import new_id
 
 _MARKS = (b'"tools"', b'"functions"', b'"json_schema"')
 """A request without any of these is no choice, unless its system prompt is registered; then it is not parsed"""
+UNNAMED = ("tools-", "output-")
+"""How the names of points begin whose requests don't name them: they are known by a digest, of the system prompt, too"""
 _NAME_CHARACTERS = 64
 _WORD = "action"
 """The property that stands for the answer to a registered prompt"""
@@ -127,7 +129,7 @@ def point_name(decision: LoggedDecision) -> str:
     """Return the name of a decision's point: as the request names it, else by the actions and the system prompt."""
     if decision.name:
         return make_specs([decision.name])[0].name[:_NAME_CHARACTERS].lstrip("-_") or "unnamed"
-    return f"tools-{_digest([decision.offered, decision.system])}"
+    return UNNAMED[0] + _digest([decision.offered, decision.system])
 
 
 def _plain(exchange: Exchange) -> Exchange:
@@ -135,7 +137,7 @@ def _plain(exchange: Exchange) -> Exchange:
     tools = {name: resolve(schema) for name, schema in (exchange.tools or {}).items()}
     schema, name, forced = resolve(exchange.schema), exchange.schema_name, exchange.forced
     if schema is not None and not name:
-        name = f"output-{_digest([enums_of(schema), exchange.system])}"
+        name = UNNAMED[1] + _digest([enums_of(schema), exchange.system])
     if len(tools) == 1 and not exchange.may_answer:
         (forced,) = tools
     return replace(exchange, tools=tools, schema=schema, schema_name=name, forced=forced)

@@ -16,7 +16,7 @@ from aegis.formats import LoggedDecision
 from aegis.formats.record import NoDecision
 from aegis.serving.gateway.answer import read_answer
 from aegis.serving.gateway.assist import Taken
-from aegis.serving.gateway.choice import Asked, Question
+from aegis.serving.gateway.choice import UNNAMED, Asked, Question
 from aegis.serving.gateway.dialect import Reply
 from aegis.serving.gateway.span import make_span
 from aegis.serving.metric import Metrics
@@ -179,7 +179,9 @@ class Recording:
     def _record(self, exchange: Exchange, point: str, decision: LoggedDecision, call: Call) -> Future[Decided]:
         asked, taken = exchange.asked, exchange.taken
         offered = Question.of(point, "", decision).offered
-        decider = self._points.find(point, self._new(point, offered, asked.model, exchange.upstream))
+        new = NewPoint(offered, asked.model, exchange.upstream)
+        self._note_point(point, new)
+        decider = self._points.find(point, new)
         if why := self._points.why_not_recorded(point, asked.model, offered):
             raise DataError(why)
         if decision.action not in decision.offered:
@@ -197,11 +199,25 @@ class Recording:
             call=call,
         )
 
-    def _new(self, point: str, offered: Mapping[str, str], model: str, upstream: str) -> NewPoint:
+    def _note_point(self, point: str, new: NewPoint) -> None:
+        """Note that a point is used; warn of a new one that looks like another, because its prompt or tools vary.
+
+        Raises `DataError` for one point too many.
+        """
         if self._is_one_too_many(point):
             raise DataError(_TOO_MANY.format(point))
+        if point in self._known:
+            return
         self._known.add(point)
-        return NewPoint(offered, model, upstream)
+        if not point.startswith(UNNAMED) or point in self._points.names():
+            return
+        if alike := self._points.most_alike(new, UNNAMED):
+            other, common = alike
+            LOGGER.warning(
+                "new point %s: %d of its %d actions are those of %s, but the system prompt or the tools differ. "
+                "Where both are one choice, name it by the header x-aegis-point: they learn apart otherwise",
+                *(point, common, len(new.actions), other),
+            )
 
     def _is_one_too_many(self, point: str) -> bool:
         return len(self._known) >= _MOST_POINTS and point not in self._known

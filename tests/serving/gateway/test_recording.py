@@ -69,6 +69,25 @@ def test_the_same_tools_are_the_same_point_and_a_header_names_another(gate, clie
     assert len(recorded_at(names[0])) == 2
 
 
+def test_a_point_that_begins_because_the_prompt_or_the_tools_vary_is_told_once(gate, wait_for, caplog):
+    """A date in the system prompt would begin a point each day, and none would ever have enough decisions."""
+    gate.upstream.answer(gate.upstream.completion({"content": "Hello"}))
+    more = [*TOOLS, {"type": "function", "function": {"name": "more", "parameters": {}}}]
+    other = [{"type": "function", "function": {"name": name, "parameters": {}}} for name in ("x", "y")]
+    asked = [("Today is 1 May.", TOOLS), ("Today is 2 May.", TOOLS), ("Today is 1 May.", more), ("Other.", other)]
+    points = []
+    for prompt, tools in [*asked, *asked]:
+        body = {"model": "m", "messages": [{"role": "system", "content": prompt}, MESSAGES[1]], "tools": tools}
+        points.append(gate.through.post("/v1/chat/completions", json=body).headers["x-aegis-point"])
+        wait_for(lambda: gate.recorded() == len(points))
+    told = [one.getMessage() for one in caplog.records if "new point" in one.getMessage()]
+    assert [one.split(", but")[0] for one in told] == [
+        f"new point {points[1]}: 3 of its 3 actions are those of {points[0]}",
+        f"new point {points[2]}: 3 of its 4 actions are those of {max(points[:2])}",
+    ]
+    assert "x-aegis-point" in told[0]
+
+
 def test_a_structured_output_with_an_enum_is_recorded(gate, client, wait_for, recorded_at):
     gate.upstream.answer(gate.upstream.completion({"content": '{"team": "help desk"}'}))
     schema = {"properties": {"team": {"enum": ["sales", "help desk"]}}}
