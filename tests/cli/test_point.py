@@ -18,7 +18,7 @@ from aegis.door.teacher import AbsentTeacher
 from aegis.lifecycle import open_store
 from aegis.lifecycle.opening import read_agent
 from aegis.lifecycle.point import ActionChanges, claim_actions, read_actions
-from aegis.store import TrainingLog
+from aegis.store import StateKey, TrainingLog
 from aegis.types import ActionList, ActionSpec, utc_now
 from aegis.workspace import Workspace
 
@@ -97,6 +97,12 @@ def test_an_agent_and_points_in_one_workspace_are_shown_together(router):
     shown = run("status").stdout
     assert "Teacher:    scripted" in shown
     assert "1 decision point in workspace" in shown
+
+
+def test_the_list_says_of_each_point_why_no_training_can_begin(router):
+    with open_store(Workspace(Path("workspace")).point("router")) as store:
+        store.state.keep(StateKey.AGENT, {"needs": "240 decisions are too few"})
+    assert run("status").stdout.splitlines()[-1] == "          ⚠ 240 decisions are too few"
 
 
 @pytest.mark.parametrize("command", ["status", "models", "check", "train", "curve", "compare", "audit-data"])

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aegis.cli.admission import find_place
-from aegis.cli.display.output import errors_explained, say
+from aegis.cli.display.output import WHOLE_CHARACTERS, errors_explained, say
 from aegis.cli.options import EveryPointOption, JsonOption, WorkspaceOption
-from aegis.rendering import counted
+from aegis.rendering import clean_text, counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -74,3 +74,5 @@ def _list(points: Sequence[Standing], place: Workspace) -> None:
         decisions = counted(one.decisions, "decision")
         decides = f"{one.serving} decides" if one.serving else "nobody decides yet"
         say(f"  {one.point!s:<{width}}  {decisions:<16}  {decides:<24}  {describe_phase(one)}")
+        if one.needs:
+            say(f"  {'':<{width}}  ⚠ {clean_text(one.needs, WHOLE_CHARACTERS)}")

@@ -19,7 +19,7 @@ from aegis.workspace import MODEL_PREFIXES, Workspace
 _SHORT_CHARACTERS = 160
 _MOST_BARS = 6
 """Actions whose probabilities a list shows: the most probable ones and the one taken"""
-_WHY = {"unsure": "the HRM was not sure enough", "unlike": "the state is unlike its training"}
+_WHY = {"unsure": "the HRM was not sure enough", "unlike": "the state is unlike its training, or not read whole"}
 """The words for each column of `deferrals`"""
 PLACES = "SELECT CAST(value AS BIGINT) FROM json_each(CAST(? AS TEXT))"
 """The places in a JSON list"""

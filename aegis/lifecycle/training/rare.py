@@ -40,12 +40,13 @@ def describe_rare_actions(rare: Mapping[str, int], advise: Callable[[Mapping[str
     advise: returns what to do. Of an action that was never taken, more decisions of the same kind would show no more.
     """
     few, never = {name: count for name, count in rare.items() if count}, [name for name in rare if not rare[name]]
-    said = []
+    said, advice = [], advise(dict.fromkeys(never, 0)) if never else ""
     if few:
         shown, least = ", ".join(f"{name} ({count})" for name, count in few.items()), RARE_ACTION_DECISIONS
         said.append(f"An HRM can hardly learn {shown}: {least} examples of each are the least: {advise(few)}")
     if never:
-        advice = advise(dict.fromkeys(never, 0))
         follows = go_on(never) if advice == collect_more({}) else f"so far an HRM can't learn it: {advice}"
+        if few and advice == advise(few) != collect_more({}):
+            follows = "so far an HRM can't learn it; the same helps"
         said.append(f"The teacher never took {', '.join(never)}: {follows}")
     return ". ".join(said)

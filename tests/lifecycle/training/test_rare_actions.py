@@ -28,6 +28,9 @@ def test_of_an_action_that_was_never_taken_it_is_said_what_follows_and_not_to_co
     assert both == f"An HRM can hardly learn idle (3): 30 examples of each are the least: collect more. {follows}"
     agent = describe_rare_actions({"propose_improvement": 0}, advise)
     assert agent.startswith("The teacher never took propose_improvement: so far an HRM can't learn it: look into")
+    twice = describe_rare_actions({"propose_improvement": 0, "ask_human": 4}, advise)
+    assert twice.count("aegis inbox") == 1
+    assert twice.endswith("The teacher never took propose_improvement: so far an HRM can't learn it; the same helps")
 
 
 def test_an_action_without_examples_is_rare_and_without_rare_actions_there_is_no_message():
