@@ -17,7 +17,7 @@ def page(name: str) -> str:
 def test_the_tables_of_the_pages_are_those_of_the_figures():
     assert "\n".join(figures.curve_table(figures.read("curve"))) in page("trust.md")
     for name in ("phase4.jsonl", "phase4-keep.jsonl"):
-        assert "\n".join(table(figures.DATA / name)) in page("reinforcement.md")
+        assert "\n".join(table(figures.DATA / name)) in page("reinforcement-measured.md")
 
 
 def test_every_plot_is_shown_by_a_page():

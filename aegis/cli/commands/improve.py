@@ -31,7 +31,7 @@ _STAGES = {
     "after": "Measuring after",
 }
 SURE_DECISIONS = 3000
-"""Decisions that the recorded runs at the default settings took to gain surely (docs/reinforcement.md)"""
+"""Decisions that the recorded runs at the default settings took to gain surely (docs/reinforcement-measured.md)"""
 
 
 def improve(
