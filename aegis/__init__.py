@@ -6,23 +6,36 @@
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
 _DOOR = ("Decided", "Decider", "DeciderConfig", "Savings", "observe", "observe_openai")
-_ROOMS = ("envs",)
+_ROOMS = ("config", "envs", "errors")
 _OTHERS = {"Client": "aegis.client", "load_export": "aegis.lifecycle.exported"}
 
+if TYPE_CHECKING:
+    from aegis import config as config
+    from aegis import envs as envs
+    from aegis import errors as errors
+    from aegis.client import Client as Client
+    from aegis.door import Decided as Decided
+    from aegis.door import Decider as Decider
+    from aegis.door import DeciderConfig as DeciderConfig
+    from aegis.door import Savings as Savings
+    from aegis.door import observe as observe
+    from aegis.door import observe_openai as observe_openai
+    from aegis.lifecycle.exported import load_export as load_export
+else:  # a type checker that saw this would take every name of aegis for anything
 
-def __getattr__(name: str) -> Any:
-    if name in _DOOR:
-        return getattr(import_module("aegis.door"), name)
-    if name in _ROOMS:
-        return import_module(f"aegis.{name}")
-    if name in _OTHERS:
-        return getattr(import_module(_OTHERS[name]), name)
-    raise AttributeError(f"module 'aegis' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in _DOOR:
+            return getattr(import_module("aegis.door"), name)
+        if name in _ROOMS:
+            return import_module(f"aegis.{name}")
+        if name in _OTHERS:
+            return getattr(import_module(_OTHERS[name]), name)
+        raise AttributeError(f"module 'aegis' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

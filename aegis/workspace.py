@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +41,15 @@ def version_kind(name: str) -> str:
 def version_number(name: str) -> int:
     """Return the number in a version's name."""
     return int(name.partition("@")[2])
+
+
+def to_point_name(name: str) -> str:
+    """Return a name that may name a decision point: letters outside ASCII give way to a digest of the whole name."""
+    if name.isascii():
+        return name
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().strip("-_")
+    digest = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=4).hexdigest()
+    return f"{plain[:55]}-{digest}".lstrip("-")
 
 
 @dataclass(frozen=True, slots=True)

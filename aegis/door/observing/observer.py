@@ -7,6 +7,7 @@ import json
 import os
 import queue
 import random
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -76,6 +77,7 @@ class Observer:
         self._lock = threading.Lock()
         self._recorder: Recorder | None = None
         self._closed = False
+        self._recorded = 0
         self._left: list[Recorder] = []
         _OBSERVERS.add(self)
 
@@ -87,7 +89,7 @@ class Observer:
     @property
     def recorded(self) -> int:
         """Decisions of this process that are on the disk."""
-        return self._recorder.recorded if self._recorder is not None else 0
+        return self._recorded + (self._recorder.recorded if self._recorder is not None else 0)
 
     @property
     def decides(self) -> bool:
@@ -158,12 +160,14 @@ class Observer:
                 recorder.close(CLOSE_SECONDS if wait_seconds is None else wait_seconds)
             except Exception as error:
                 self.fault("close", error)
+            self._recorded += recorder.recorded
 
     def _begin(self) -> Recorder | None:
         with self._lock:
             if self._closed:
                 self.fault("closed", "the observer is closed: further decisions are not recorded")
             elif self._recorder is None:
+                _close_with_process()
                 self._recorder = Recorder(
                     self.workspace,
                     self.actions,
@@ -193,7 +197,7 @@ class Observer:
         self._lock = threading.Lock()
         if self._recorder is not None:
             self._left.append(self._recorder)  # freed, it would close what is the parent's
-        self._recorder = None
+        self._recorder, self._recorded = None, 0
 
 
 class _Observed:
@@ -211,12 +215,31 @@ class _Observed:
         return [Choice(row, actions.names[0], self.name, "teacher") for _ in states]
 
 
+@dataclass(slots=True)
+class _Closing:
+    """The worker that closes its observers when it ends."""
+
+    pid: int = 0
+
+
 _OBSERVERS: weakref.WeakSet[Observer] = weakref.WeakSet()
+_CLOSING = _Closing()
 
 
 def _close_all() -> None:
     for observer in list(_OBSERVERS):
         observer.close()
+
+
+def _close_with_process() -> None:
+    """Close all observers at the end of a worker of `multiprocessing`, too: a forked one ends without `atexit`."""
+    running = sys.modules.get("multiprocessing.process")
+    if running is None or running.parent_process() is None or _CLOSING.pid == os.getpid():
+        return
+    from multiprocessing.util import Finalize
+
+    Finalize(None, _close_all, exitpriority=100)
+    _CLOSING.pid = os.getpid()
 
 
 def _leave_all() -> None:

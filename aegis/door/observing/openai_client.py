@@ -27,7 +27,7 @@ from aegis.formats.record import NoDecision
 from aegis.lifecycle.event import RunEvent
 from aegis.rendering import canonical_json
 from aegis.types import ActionSpec, utc_now
-from aegis.workspace import DEFAULT_WORKSPACE
+from aegis.workspace import DEFAULT_WORKSPACE, to_point_name
 
 Client = TypeVar("Client")
 _METHODS = (("chat", "completions"), ("responses",))
@@ -146,6 +146,8 @@ class ClientObserver:
             decisions = parse(to_exchange(request, response), Fields(whole=True))
             dollars = self._price(response)
             for decision in decisions:
+                if decision.action not in decision.offered:  # several tools at once
+                    raise NoDecision
                 self._note_decision(request, decision, None if dollars is None else dollars / len(decisions))
         except NoDecision:
             self.passed += 1
@@ -177,7 +179,7 @@ class ClientObserver:
 
     def _observer(self, request: Mapping[str, Any], decision: LoggedDecision) -> Observer | None:
         """Return the observer of the decision's point, made at its first decision; None where it can't be."""
-        name = _slug(decision.name or self._name)[:64]
+        name = _slug(decision.name or self._name)
         model = str(request.get("model", ""))
         with self._lock:
             if name not in self._points:
@@ -208,7 +210,7 @@ def _specs(decision: LoggedDecision, request: Mapping[str, Any]) -> list[ActionS
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^\w-]+", "-", name).strip("-") or "-"
+    return to_point_name(re.sub(r"[^\w-]+", "-", name).strip("-").lstrip("-_") or "unnamed")[:64]
 
 
 def _price_tokens(response: Any, prices: tuple[float, float]) -> float | None:

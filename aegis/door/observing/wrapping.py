@@ -101,6 +101,13 @@ class FunctionObserver:
         """Return the function, observed."""
         if self._observer is not None:
             raise ConfigError(f"the observer {self.name!r} has a function already: make one for each function")
+        if isinstance(function, (staticmethod, classmethod, property)):
+            kind = type(function).__name__
+            raise ConfigError(f"the observer {self.name!r}: decorate what @{kind} takes: put it below @{kind}")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise ConfigError(
+                f"the observer {self.name!r}: {function.__qualname__} is a generator: it returns no action"
+            )
         called = str(getattr(function, "__name__", type(function).__name__))
         source = f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', called)}"
         if self._readers.state is None:

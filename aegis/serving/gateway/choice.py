@@ -22,11 +22,12 @@ from aegis.formats.exchange import Call, Exchange, Turn, decisions_of, enums_of
 from aegis.serving.gateway.dialect import Dialect
 from aegis.serving.setting import PointConfig
 from aegis.types import new_id
+from aegis.workspace import to_point_name
 
 _MARKS = (b'"tools"', b'"functions"', b'"json_schema"')
 """A request without any of these is no choice, unless its system prompt is registered; then it is not parsed"""
 UNNAMED = ("tools-", "output-")
-"""How the names of points begin whose requests don't name them: they are known by a digest, of the system prompt, too"""
+"""How the names of points begin that no request names: they are known by a digest, of the system prompt, too"""
 _NAME_CHARACTERS = 64
 _WORD = "action"
 """The property that stands for the answer to a registered prompt"""
@@ -128,7 +129,7 @@ def read_choice(body: bytes, dialect: Dialect, beside: Mapping[str, str], prompt
 def point_name(decision: LoggedDecision) -> str:
     """Return the name of a decision's point: as the request names it, else by the actions and the system prompt."""
     if decision.name:
-        return make_specs([decision.name])[0].name[:_NAME_CHARACTERS].lstrip("-_") or "unnamed"
+        return to_point_name(make_specs([decision.name])[0].name)[:_NAME_CHARACTERS].lstrip("-_") or "unnamed"
     return UNNAMED[0] + _digest([decision.offered, decision.system])
 
 

@@ -6,6 +6,8 @@ import os
 import threading
 from types import TracebackType
 
+from aegis.store.engine.heir import HEIRS
+
 
 class _Inside(threading.local):
     """Where a thread is inside while a block runs; blocks may stand within each other."""
@@ -87,4 +89,5 @@ class ForkGate:
 
 
 GATE = ForkGate()
+HEIRS.guard()  # before the gate: it opens once the child has its locks
 GATE.guard()

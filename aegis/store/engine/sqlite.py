@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from aegis.atomic import make_folder
 from aegis.errors import StoreError
 from aegis.store.chain.batch import Batch
+from aegis.store.engine.heir import HEIRS
 from aegis.store.migrations import migrate, refusal
 
 BUSY_TIMEOUT_SECONDS = 30.0
@@ -78,6 +79,8 @@ class SQLite:
         except BaseException:
             self.connection.close()
             raise
+        if str(path) not in _ALONE:
+            HEIRS.add(self)
 
     def begin(self) -> bool:
         """Begin a transaction that holds the write lock, or a part of the one that is open; return whether a part."""
@@ -124,6 +127,7 @@ class SQLite:
     def close(self) -> None:
         """Close the connection; an open transaction is undone."""
         self.connection.close()
+        HEIRS.remove(self)
 
     def _prepare(self) -> None:
         connection = self.connection

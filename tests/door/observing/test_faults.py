@@ -266,3 +266,21 @@ def test_a_forked_process_records_by_threads_of_its_own(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     with open_store(Workspace(tmp_path).point("shared")) as store:
         assert sorted(decision.state["n"] for decision in store.decisions()) == [0, 1, 2]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_worker_of_multiprocessing_records_all_before_it_ends(tmp_path):
+    script = (
+        "import aegis, multiprocessing\n"
+        "@aegis.observe('router', ['a', 'b'])\n"
+        "def decide(x): return 'a'\n"
+        "def work(k):\n"
+        "    for i in range(20): decide(f'{k} {i}')\n"
+        "context = multiprocessing.get_context('fork')\n"
+        "workers = [context.Process(target=work, args=(k,)) for k in range(2)]\n"
+        "for one in workers: one.start()\n"
+        "for one in workers: one.join()\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=120)
+    with open_store(Workspace(tmp_path / "workspace").point("router")) as store:
+        assert store.count() == 40

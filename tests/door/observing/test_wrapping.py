@@ -237,6 +237,33 @@ def test_settings_that_do_not_fit_are_refused_where_the_function_is_decorated(ob
         observing(**options)
 
 
+@pytest.mark.parametrize("kind", [staticmethod, classmethod])
+def test_a_method_without_an_object_is_observed_below_its_decorator(observing, recorded, kind):
+    with pytest.raises(ConfigError, match=f"put it below @{kind.__name__}"):
+        observing()(kind(lambda *given: "refund"))
+    observed = observing(state=lambda *given: given[-1])
+
+    def decide(*given):
+        return "refund"
+
+    class Router:
+        route = kind(observed(decide))
+
+    assert Router().route("broken") == "refund"
+    assert observed.flush()
+    assert len(recorded()) == 1
+    observed.close()
+    assert observed.recorded == 1
+
+
+def test_a_generator_returns_no_action_and_is_refused(observing):
+    def stream(ticket):
+        yield "refund"
+
+    with pytest.raises(ConfigError, match="stream is a generator"):
+        observing()(stream)
+
+
 def test_an_observer_has_one_function(observing, rule):
     observer = observing()
     with pytest.raises(ConfigError, match="has no function yet"):
