@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import threading
+from typing import Any
 
 import pytest
 from werkzeug import Request, Response
@@ -14,7 +15,7 @@ import aegis
 from aegis.client import Client
 from aegis.errors import ConfigError, DataError, MissingPackageError, RequestError, StoreError, TeacherError
 
-ANSWER = {
+ANSWER: dict[str, Any] = {
     "id": "d1",
     "point": "router",
     "action": "refund",

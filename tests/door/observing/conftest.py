@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.door.training_thread import trained_in_threads
 ACTIONS = ["refund", "escalate", "answer"]
 WORDS = {"refund": "broken money", "escalate": "angry lawyer", "answer": "how where"}
 TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
-QUICK = {
+QUICK: dict[str, Any] = {
     "collect": 120,
     "model": TINY,
     "training": TrainingConfig(epochs=12, learning_rate=3e-3, checkpoint_every_epochs=12),
