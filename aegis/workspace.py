@@ -41,6 +41,14 @@ def version_number(name: str) -> int:
     return int(name.partition("@")[2])
 
 
+def holds_files(folder: Path) -> bool:
+    """Return whether a version's folder holds a file; not if phase 4 prunes the version at this moment."""
+    try:
+        return any(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Workspace:
     """The paths within a workspace's folder."""
