@@ -41,12 +41,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from aegis.config import ReinforceConfig, TrainingConfig
+from aegis.config import LARGEST_REWARD, ReinforceConfig, TrainingConfig
 from aegis.errors import CheckpointError, DataError
 from aegis.hrm import HRM, Batch, Outputs, StateCodec, has_bf16, pad
 from aegis.training.optimizer import HRMOptimizer, ParameterGroup
 from aegis.training.reinforcement.advantage import Transition, estimate_errors, expected_value, scatter, sum_errors
-from aegis.training.reinforcement.outlier import LARGEST_REWARD, Outlier, bound_errors, within_range, without_outliers
+from aegis.training.reinforcement.outlier import Outlier, bound_errors, within_range, without_outliers
 from aegis.training.reinforcement.snapshot import Snapshot
 from aegis.training.reinforcement.value import ValueHead
 

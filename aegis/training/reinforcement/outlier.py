@@ -17,8 +17,6 @@ from aegis.training.reinforcement.advantage import Transition
 
 FARTHEST = 10.0
 """Largest temporal-difference error that counts, in units of the present scale"""
-LARGEST_REWARD = 1e12
-"""Largest reward that is computed with: the squares of more are near the end of what float32 holds"""
 _LEFT_OUT = 16
 _FEW = 8
 """Errors below which none is left out: nothing says which of them is usual"""
