@@ -52,6 +52,14 @@ def to_point_name(name: str) -> str:
     return f"{plain[:55]}-{digest}".lstrip("-")
 
 
+def holds_files(folder: Path) -> bool:
+    """Return whether a version's folder holds a file; not if phase 4 prunes the version at this moment."""
+    try:
+        return any(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Workspace:
     """The paths within a workspace's folder."""

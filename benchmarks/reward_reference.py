@@ -27,15 +27,6 @@ Mask = NDArray[np.bool_]
 Counts = NDArray[np.int_]
 
 
-class RenewedBet(RewardBet):
-    """A bet that begins anew in some of the runs, with another reference."""
-
-    def begin_anew(self, rows: Mask) -> None:
-        """Forget what was seen in these runs."""
-        self.looks[rows], self._capital[rows], self._recent[rows] = 0, 0.0, 1.0
-        self._squares[rows] = self._degrees[rows] = 0.0
-
-
 @dataclass(frozen=True, slots=True)
 class Found:
     """What became of the runs, each (runs,)."""
@@ -59,7 +50,7 @@ def simulate(
     """
     config = ReinforceConfig()
     drawn, needed = rewards(rng, runs, decisions), 1 / config.rollback_alpha
-    less, more = RenewedBet(runs), RenewedBet(runs)
+    less, more = RewardBet(runs), RewardBet(runs)
     reference, waits, returned_to = np.zeros(runs), np.zeros(runs, int), np.full(runs, np.nan)
     switches, roll_backs = np.zeros(runs, int), np.zeros(runs, int)
     first_switch, first_roll_back = np.full(runs, -1), np.full(runs, -1)
@@ -82,7 +73,7 @@ def simulate(
         reference[switched] = level
         waits[rolled], waits[switched] = end + config.cool_down_decisions, end + config.baseline_decisions
         for bet in (less, more):
-            bet.begin_anew(rolled | switched)
+            bet.forget(rolled | switched)
     return Found(switches, roll_backs, first_switch, first_roll_back, returned_to)
 
 

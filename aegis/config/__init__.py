@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from aegis.config.check import check, check_paths
 from aegis.config.handover import GateConfig, MonitorConfig, RolloutConfig
 from aegis.config.kept import KEPT, KeptAction
-from aegis.config.reinforcement import ReinforceConfig
+from aegis.config.reinforcement import LARGEST_REWARD, ReinforceConfig
 
 __all__ = [
     "APPROVALS",
     "DEFAULT_MAX_TOKENS",
     "FULL_TRAINING_DECISIONS",
     "KEPT",
+    "LARGEST_REWARD",
     "MIN_TRAINING_DECISIONS",
     "NUMBERS",
     "PHASE_1_DECISIONS",

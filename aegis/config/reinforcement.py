@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from aegis.config.check import check
 from aegis.config.kept import KeptAction
 
+LARGEST_REWARD = 1e12
+"""Largest reward that is computed with; larger ones count as this, as their squares are too large for float32"""
+
 
 @dataclass(frozen=True, slots=True)
 class ReinforceConfig:

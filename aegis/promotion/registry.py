@@ -19,7 +19,7 @@ from aegis.promotion.gain import Gain, read_gain
 from aegis.promotion.weights import hash_files
 from aegis.store import DecisionStore, StateKey
 from aegis.types import utc_now
-from aegis.workspace import HRM, Workspace, version_kind, version_number
+from aegis.workspace import HRM, Workspace, holds_files, version_kind, version_number
 
 GATE = "gate"
 """Promotes candidates that passed."""
@@ -282,7 +282,7 @@ class ModelRegistry:
         known |= {one.name for one in (served, candidate) if one is not None}
         versions = []
         for folder in self._workspace.versions():
-            if folder.name not in known or not any(folder.iterdir()):
+            if folder.name not in known or not holds_files(folder):
                 continue  # it is being written, or a kill ended that
             name, row = folder.name, rows.get(folder.name)
             promoted = [event for event in events if event.kind == "promoted" and event.model == name]

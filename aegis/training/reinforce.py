@@ -29,7 +29,8 @@ A decision whose reward is not known counts as bringing what was expected, d_t =
 passes later advantages on, discounted. After the last decision of an episode, or the last known one, V(s_t) replaces
 V(s_t+1); where the environment ended the episode (`Transition.ends`), 0 replaces it. The head minimises
 (V(s_t) - (A_t + V_before(s_t)))^2 / 2 and passes no gradient on. Advantages are divided by the root of a running mean
-of their squares, not of the batch's: the scale of ten is noise, and ten bad decisions must stay bad.
+of their squares, not of the batch's: the scale of ten is noise, and ten bad decisions must stay bad. An error d_t
+counts as ten times that scale at most (`reinforcement.outlier`), or one absurd reward would decide for 200 updates.
 """
 
 from __future__ import annotations
@@ -40,11 +41,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from aegis.config import ReinforceConfig, TrainingConfig
+from aegis.config import LARGEST_REWARD, ReinforceConfig, TrainingConfig
 from aegis.errors import CheckpointError, DataError
 from aegis.hrm import HRM, Batch, Outputs, StateCodec, has_bf16, pad
 from aegis.training.optimizer import HRMOptimizer, ParameterGroup
-from aegis.training.reinforcement.advantage import Transition, estimate_advantages, expected_value, scatter
+from aegis.training.reinforcement.advantage import Transition, estimate_errors, expected_value, scatter, sum_errors
+from aegis.training.reinforcement.outlier import Outlier, bound_errors, within_range, without_outliers
 from aegis.training.reinforcement.snapshot import Snapshot
 from aegis.training.reinforcement.value import ValueHead
 
@@ -79,6 +81,8 @@ class UpdateResult:
     stretches: int = 0
     reward_error: float | None = None
     """Standard error of the mean reward, by stretches of episodes; None where one is all there is"""
+    outliers: tuple[Outlier, ...] = ()
+    """Decisions whose rewards lie so far from the others that they counted as less"""
 
 
 class ReinforceTrainer:
@@ -131,6 +135,7 @@ class ReinforceTrainer:
         transitions = [one for trajectory in trajectories for one in trajectory]
         rows = [row for row, one in enumerate(transitions) if one.learn and one.reward is not None]
         _check(transitions, len(rows))
+        trajectories = within_range(trajectories, -LARGEST_REWARD, LARGEST_REWARD)
         chosen = torch.tensor(rows, device=self._device)
         encoded = [self._codec.encode(one.state) for one in transitions]
         batch = pad(encoded, self._device)
@@ -138,10 +143,7 @@ class ReinforceTrainer:
         summaries = summaries.detach()
         with torch.no_grad():
             imitation = self._imitate([encoded[row] for row in rows])
-            if not self.updates:  # from 0, all rewards would look like merit
-                self.value.output.bias.fill_(expected_value(trajectories, self.config.discount))
-            values = self.value(summaries)
-        advantages = estimate_advantages(trajectories, values, self.config.discount, self.config.trace_decay)
+            values, advantages, outliers = self._estimate(trajectories, summaries)
         drawn = torch.tensor([one.probabilities for one in transitions], device=self._device)
         offers = [one.offered or (True,) * drawn.shape[1] for one in transitions]
         offered = torch.tensor(offers, dtype=torch.bool, device=self._device)[chosen]
@@ -157,10 +159,27 @@ class ReinforceTrainer:
             advantages=self._scale(advantages[chosen]),
         )
         value_loss = self._learn_values(summaries[chosen], (advantages + values)[chosen])
-        rewards = [transitions[row].reward or 0.0 for row in rows]
+        rewards = [
+            one.reward for trajectory in trajectories for one in trajectory if one.learn and one.reward is not None
+        ]
         result = self._learn(update, rewards, value_loss, check, len(rows) if new is None else new)
         stretches, error = scatter(trajectories)
-        return replace(result, stretches=stretches, reward_error=error)
+        return replace(result, stretches=stretches, reward_error=error, outliers=tuple(outliers))
+
+    def _estimate(
+        self, trajectories: Sequence[Sequence[Transition]], summaries: Tensor
+    ) -> tuple[Tensor, Tensor, list[Outlier]]:
+        """Return the values and the advantages, both (B,), and which decisions' rewards were bounded."""
+        config = self.config
+        if not self.updates:  # from 0, all rewards would look like merit
+            usual = without_outliers(trajectories, _LEAST_SCALE)
+            self.value.output.bias.fill_(expected_value(usual, config.discount))
+        values = self.value(summaries)
+        errors = estimate_errors(trajectories, values, config.discount)
+        transitions = [one for trajectory in trajectories for one in trajectory]
+        bounded, outliers = bound_errors(transitions, errors, max(self._present_scale(), _LEAST_SCALE))
+        advantages = sum_errors(trajectories, bounded, config.discount * config.trace_decay)
+        return values, advantages.to(self._device), outliers
 
     def _learn(
         self,
@@ -267,8 +286,11 @@ class ReinforceTrainer:
     def _scale(self, advantages: Tensor) -> Tensor:
         self._squares *= _SQUARES_DECAY
         self._squares += (1 - _SQUARES_DECAY) * torch.tensor([float(advantages.square().mean()), 1.0])
-        scale = float(self._squares[0] / self._squares[1]) ** 0.5
-        return advantages / max(scale, _LEAST_SCALE)
+        return advantages / max(self._present_scale(), _LEAST_SCALE)
+
+    def _present_scale(self) -> float:
+        """Return the root of the running mean of the advantages' squares; 0 before the first update."""
+        return float(self._squares[0] / self._squares[1]) ** 0.5 if self._squares[1] else 0.0
 
     def _renew_optimizers(self) -> None:
         config = self.config

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,17 @@ def test_versions_of_all_kinds_are_numbered_together_and_rolled_back_in_order(st
     assert registry.last_good() == "linear@2"
     assert registry.roll_back("linear@2", "ada", "odd answers").name == "linear@2"
     assert registry.last_good() == "hrm@1"
+
+
+def test_a_version_that_vanishes_while_they_are_listed_is_left_out(store, workspace, monkeypatch):
+    registry = ModelRegistry(store, workspace)
+    names = [registry.promote(save).name for _ in range(3)]
+    versions = Workspace.versions
+
+    def prune_meanwhile(self: Workspace) -> list[Path]:
+        found = versions(self)
+        shutil.rmtree(found[1], ignore_errors=True)
+        return found
+
+    monkeypatch.setattr(Workspace, "versions", prune_meanwhile)
+    assert [one.name for one in registry.models()] == [names[0], names[2]]

@@ -36,6 +36,7 @@ def models(
     """Show every HRM that was kept: what it was trained on, its figures, who let it serve and why."""
     with errors_explained():
         from aegis import lifecycle
+        from aegis.errors import CheckpointError
         from aegis.promotion import ModelRegistry
 
         folder = lifecycle.existing(find_place(workspace, point))
@@ -45,7 +46,9 @@ def models(
             events, served = registry.events(), registry.serving()
             monitor = lifecycle.read_monitor(store, registry, served.name) if served else None
             base = registry.base_of(served.name) if served else None
-            by_action = lifecycle.read_action_monitor(store, registry, base) if base else None
+            by_action = None
+            with contextlib.suppress(CheckpointError):  # a damaged or lost file: `aegis doctor` tells
+                by_action = lifecycle.read_action_monitor(store, folder.models / base) if base else None
             progress = lifecycle.read_stage(store, registry)
             drift = lifecycle.read_drift_count(store, base or served.name) if served else None
             refusals = lifecycle.read_refusals(store)

@@ -25,7 +25,7 @@ from aegis.store.engine.address import find
 from aegis.store.engine.outside import copy_file
 from aegis.store.tally import COUNTED
 from aegis.types import Progress, unheard
-from aegis.workspace import Workspace
+from aegis.workspace import Workspace, holds_files
 
 _PUT_BACK = "put a copy of it back in its place; without one, `aegis import` takes the decisions of an earlier export"
 _SUMS = ("decisions", "known", "gained", "failed", "rewarded", "reward")
@@ -161,7 +161,7 @@ def _check_rows(database: Database, workspace: Workspace, aside: Aside | None, p
     if found.fault:
         whole = ", ".join(counted(number, kind) for kind, number in found.counts.items()) or "nothing"
         yield Finding("broken", f"{found.fault} (whole before it: {whole})", _PUT_BACK)
-    if not found.counts and any(any(folder.iterdir()) for folder in workspace.versions()):
+    if not found.counts and any(map(holds_files, workspace.versions())):
         yield Finding("broken", f"{database.path.name} holds nothing, and there are HRMs beside it", _PUT_BACK)
     orphans = database.query("PRAGMA foreign_key_check") if database.on_sqlite else []
     for row in orphans[:3]:

@@ -17,7 +17,7 @@ from aegis.promotion import ModelRegistry
 from aegis.promotion.weights import check_files as check_hashes
 from aegis.rendering import counted
 from aegis.store.archive.book import find_left
-from aegis.workspace import Workspace
+from aegis.workspace import Workspace, holds_files
 
 _LEFT = (".partial-*", ".replaced-*", ".*.tmp")
 """Names of files and folders that a killed process had not put in their place"""
@@ -78,7 +78,7 @@ def _check_models(workspace: Workspace, aside: Aside | None) -> Iterator[Finding
             except ChangedModelError as error:
                 yield from _withdraw(registry, name, error, aside)
         for folder in workspace.versions():
-            if folder.name not in names and folder.is_dir() and not any(folder.iterdir()):
+            if folder.name not in names and folder.is_dir() and not holds_files(folder):
                 yield from _put_aside(folder, "was reserved for an HRM that was never written", aside)
         if checked:
             yield Finding("sound", f"{counted(checked, 'HRM')} with the files that were judged")

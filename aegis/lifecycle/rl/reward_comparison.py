@@ -8,7 +8,7 @@ from itertools import islice
 from statistics import fmean
 from typing import Any
 
-from aegis.config import ReinforceConfig
+from aegis.config import LARGEST_REWARD, ReinforceConfig
 from aegis.lifecycle.rl.reward_evidence import RewardEvidence, weigh
 from aegis.promotion.judging.interval import difference_interval, is_bounded
 from aegis.store import DecisionStore, Drawn, ImprovementLog, StateKey
@@ -128,10 +128,10 @@ def compare_rewards(
 ) -> RewardComparison:
     """Compare the rewards of the improved versions and of the reference, from their newest decisions."""
     config, log = config or ReinforceConfig(), ImprovementLog(store.database)
-    improved = log.rewards(state.reference, config.watched_decisions, state.judged_since, others=True)
+    improved = _bounded(log.rewards(state.reference, config.watched_decisions, state.judged_since, others=True))
     # The world changes: old rewards of the reference say little.
     since = max(state.since, store.newest() - _REFERENCE_SPAN)
-    reference = log.rewards(state.reference, config.baseline_decisions, since)
+    reference = _bounded(log.rewards(state.reference, config.baseline_decisions, since))
     return RewardComparison(
         fmean(improved) if improved else None,
         fmean(reference) if reference else None,
@@ -141,6 +141,10 @@ def compare_rewards(
         state.evidence,
         1 / config.rollback_alpha,
     )
+
+
+def _bounded(rewards: Sequence[float]) -> list[float]:
+    return [min(max(reward, -LARGEST_REWARD), LARGEST_REWARD) for reward in rewards]
 
 
 def weigh_rewards(store: DecisionStore, state: ImprovementState) -> tuple[RewardEvidence, RewardEvidence]:

@@ -10,6 +10,10 @@ has the expected value 1, whatever the rewards' distribution, trend or dependenc
 the group's, in standard deviations of a stretch. Such a permutation e-value is a softmax (Koning 2023,
 arXiv:2310.01153). The capital of successive bets ever reaches 1/alpha with probability alpha at most (Ville 1939). As
 in `promotion.monitoring.evidence`, it is divided among sizes of the effect and among beginnings.
+
+One absurd reward would make every later z_j nearly 0, or lose the capital won so far. So a group whose deviation is
+more than ten times that of the group with the third largest one proves nothing, and counts as that group in the
+deviation. If absurd rewards are no exception, three groups have them, and they count.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
+from aegis.config import LARGEST_REWARD
 from aegis.lifecycle.policies.tempered import GROUP
 from aegis.store import Drawn
 
@@ -34,6 +39,10 @@ LATER = 20.0
 """The larger this number of groups, the more capital is kept for falls that begin late"""
 _FARTHEST = 10.0
 """Largest deviation that counts, so that no product overflows"""
+_USUAL_RANK = 3
+"""Rank of the group by which odd ones are told"""
+_ODD = 10.0**2
+"""Variance of a group of stretches from which it is odd, in units of the variance of the group of that rank"""
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -57,13 +66,16 @@ class RewardBet:
         """Groups with stretches of both sides, (runs,)"""
         self._capital = np.zeros((runs, len(EFFECTS)))
         self._recent = np.ones((runs, len(EFFECTS)))
-        self._squares, self._degrees = np.zeros(runs), np.zeros(runs)
+        self._deviation = Deviation(runs)
 
     def look(self, means: Array, control: Mask) -> None:
         """Take one group of stretches for each run, both (runs, GROUP); a mean that is not known is NaN."""
-        squares, degrees = _spread(means)
-        self._squares, self._degrees = self._squares + squares, self._degrees + degrees
-        self.take(*grow(means, control, _deviation(self._squares, self._degrees)))
+        self.take(*grow(means, control, self._deviation.take(means)))
+
+    def forget(self, rows: Mask) -> None:
+        """Begin anew in some of the runs, (runs,)."""
+        self.looks[rows], self._capital[rows], self._recent[rows] = 0, 0.0, 1.0
+        self._deviation.forget(rows)
 
     def take(self, growth: Array, mixed: Mask) -> None:
         """Take the growth (runs, effects) of a group's bets; mixed (runs,): where both sides had a stretch."""
@@ -135,7 +147,7 @@ class _Group:
         _, rewards = self.stretches.setdefault(one.turn.stretch % GROUP, (one.control, []))
         self.newest = place
         if one.reward is not None:
-            rewards.append(one.reward)
+            rewards.append(min(max(one.reward, -LARGEST_REWARD), LARGEST_REWARD))
 
 
 def form_groups(decisions: Sequence[Drawn]) -> tuple[Array, Mask]:
@@ -175,9 +187,42 @@ def form_groups(decisions: Sequence[Drawn]) -> tuple[Array, Mask]:
 
 
 def measure_deviation(means: Array) -> Array:
-    """Return the deviation of a stretch's mean within its group, by the groups up to each one, (groups,)."""
-    squares, degrees = (np.cumsum(one) for one in _spread(means))
-    return _deviation(squares, degrees)
+    """Return the deviation of a stretch's mean within its group, by the groups up to each one, (groups,).
+
+    It is 0 for an odd group, which proves nothing.
+    """
+    deviation = Deviation()
+    return np.array([float(deviation.take(one[None])[0]) for one in means])
+
+
+class Deviation:
+    """The deviation of a stretch's mean within its group, for any number of runs at once."""
+
+    def __init__(self, runs: int = 1) -> None:
+        self._squares, self._degrees = np.zeros(runs), np.zeros(runs)
+        """Sums over all groups, the squares without the groups in `_largest`"""
+        self._largest = np.zeros((runs, _USUAL_RANK, 2))
+        """Variance and degrees of freedom of the groups with the largest variances, the largest first"""
+
+    def take(self, means: Array) -> Array:
+        """Take one group of stretches for each run, (runs, GROUP); return the deviation (runs,), 0 if it is odd."""
+        squares, degrees = _spread(means)
+        variance = squares / np.maximum(1.0, degrees)
+        every = np.concatenate([self._largest, np.stack([variance, degrees], axis=-1)[:, None]], axis=1)
+        every = np.take_along_axis(every, np.argsort(-every[..., :1], axis=1, kind="stable"), axis=1)
+        self._largest = every[:, :_USUAL_RANK]
+        self._squares = self._squares + every[:, _USUAL_RANK].prod(axis=-1)
+        self._degrees = self._degrees + degrees
+        usual = self._largest[:, -1, :1]
+        limit = np.where(usual > 0, _ODD * usual, np.inf)
+        counted = np.where(self._largest[..., 0] > limit, usual, self._largest[..., 0])
+        total = self._squares + (counted * self._largest[..., 1]).sum(axis=1)
+        return np.where(variance > limit[:, 0], 0.0, np.sqrt(total / np.maximum(1.0, self._degrees)))
+
+    def forget(self, rows: Mask) -> None:
+        """Begin anew in some of the runs, (runs,)."""
+        self._squares[rows] = self._degrees[rows] = 0.0
+        self._largest[rows] = 0.0
 
 
 def _spread(means: Array) -> tuple[Array, Array]:
@@ -186,7 +231,3 @@ def _spread(means: Array) -> tuple[Array, Array]:
     count = np.maximum(1, known.sum(axis=1))
     centred = np.where(known, means - (np.nansum(means, axis=1) / count)[:, None], 0.0)
     return np.square(centred).sum(axis=1), (count - 1).astype(float)
-
-
-def _deviation(squares: Array, degrees: Array) -> Array:
-    return np.sqrt(squares / np.maximum(1.0, degrees))

@@ -52,6 +52,7 @@ class ImprovementSupervisor:
         self._started_at = -_RESTART_SECONDS
         self._attempts = self._updates = 0
         self._resting = ""
+        self._seen: int | None = None
 
     def describe_switch(self, store: DecisionStore, previous: str, name: str) -> tuple[str, str]:
         """Return the event to emit when a policy takes over: (kind, message)."""
@@ -72,6 +73,7 @@ class ImprovementSupervisor:
         if now - self._looked_at < _LOOK_EVERY_SECONDS:
             return
         self._looked_at = now
+        self._tell_warnings(store)
         state = read_state(store)
         if not improves:
             self._compare(state)
@@ -98,6 +100,14 @@ class ImprovementSupervisor:
         idle = not self._process.is_alive() and not is_held(self._workspace.improvement_lock)
         if idle and now - self._started_at >= _RESTART_SECONDS:
             self._start(store, now)
+
+    def _tell_warnings(self, store: DecisionStore) -> None:
+        """Tell what the improving process warned of since the last look."""
+        events = ModelRegistry(store, self._workspace).events()
+        for event in events[self._seen :] if self._seen is not None else ():
+            if (event.kind, event.who) == ("warned", IMPROVEMENT):
+                self._tell("monitor", event.reason, {})
+        self._seen = len(events)
 
     def _compare(self, state: ImprovementState | None) -> None:
         if self._exploration is not None and state is not None:

@@ -59,6 +59,7 @@ def _to_trajectory(stretch: Sequence[Example], chosen: set[str], actions: Action
                 reward=None if outcome is None else outcome.reward,
                 offered=tuple(name in likely for name in actions.names),
                 learn=decision.id in chosen,
+                decision=decision.id,
             )
         )
     return found

@@ -40,6 +40,7 @@ from aegis.workspace import Workspace
 
 _LOOK_EVERY_SECONDS = 0.5
 _PROBED_STATES = 16
+_TOLD_FACTOR = 2.0
 _PROBE_FACTOR = 4.0
 """Largest KL from the version that serves on the probe set, as a multiple of an update's bound: the states differ"""
 
@@ -72,6 +73,7 @@ class ImprovementWorker:
         self._trainer: ReinforceTrainer
         self._learned_until: int | None = None
         self._seen_outcome: int | None = None
+        self._told_excess = 1.0
         self._probe: list[tuple[State, tuple[float, ...]]] = []
 
     def step(self) -> bool:
@@ -173,6 +175,7 @@ class ImprovementWorker:
     def _learn(self, served: Serving, batch: TransitionBatch, state: ImprovementState) -> None:
         self._learned_until = batch.place
         result = self._trainer.update(batch.trajectories, self._check, batch.new)
+        self._tell_outliers(result)
         if result.fault:
             self._tell(f"an update of {served.name} was undone and does not serve: {result.fault}")
             self._add(None, batch, result, state)
@@ -195,6 +198,19 @@ class ImprovementWorker:
         self._version = name
         self._set_probe()
         self._registry.prune(self._base_name, self.config.versions_kept, state.reference)
+
+    def _tell_outliers(self, result: UpdateResult) -> None:
+        """Tell of rewards that counted as less; of one at a time, and only if it lies twice as far as any told of."""
+        far = max(result.outliers, key=lambda one: one.excess, default=None)
+        if far is None or far.excess < _TOLD_FACTOR * self._told_excess:
+            return
+        self._told_excess = far.excess
+        reason = (
+            f"the reward of decision {far.decision}, {far.reward:g}, lies far from all others: phase 4 learns from it"
+            f" as {far.counted:.3g}; if it is wrong, report the right one"
+        )
+        self._registry.warn(IMPROVEMENT, reason, asdict(far))
+        self._tell(reason)
 
     def _add(self, model: str | None, batch: TransitionBatch, result: UpdateResult, state: ImprovementState) -> None:
         learned, newest = self._trainer.learned, self._store.newest()

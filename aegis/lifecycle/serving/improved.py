@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from aegis.config import MonitorConfig
-from aegis.promotion import AgreementMonitor, ModelRegistry
-from aegis.promotion.judging.interval import share_interval
+from aegis.promotion import AgreementMonitor, read_answers
+from aegis.promotion.judging.by_episode import interval_by_episode
 from aegis.store import DecisionStore, StateKey
 
 KEPT_SHARE = 0.5
@@ -96,23 +100,38 @@ class ActionMonitor:
         return counts[name] / max(1, counts.total())
 
 
-def read_action_monitor(
-    store: DecisionStore, registry: ModelRegistry, base: str, config: MonitorConfig | None = None
-) -> ActionMonitor | None:
-    """Return the state for versions improved from a base; None where the base's recall was not recorded."""
+def read_action_monitor(store: DecisionStore, base: Path, config: MonitorConfig | None = None) -> ActionMonitor | None:
+    """Return the state for versions improved from the base in this folder, new before the first audit.
+
+    None where the base found no action often enough to tell a fall. Raises `CheckpointError` where no state is kept yet
+    and the base's answers to its held-out decisions are missing or malformed.
+    """
     try:
-        if fields := store.state.record(StateKey.MONITOR, _about(base)):
+        if fields := store.state.record(StateKey.MONITOR, _about(base.name)):
             return ActionMonitor.from_record(fields, config)
     except (ValueError, KeyError, TypeError, AttributeError):
         pass  # it can't be read: it begins anew
-    figures = next((version.figures for version in registry.models() if version.name == base), {})
-    recalls = {}
-    for name, one in (figures.get("per_action") or {}).items():
-        found = round(one["recall"] * one["count"])
-        least = KEPT_SHARE * share_interval(found, one["count"])[0] if one["count"] else 0.0
-        if least >= _LEAST_RECALL:
-            recalls[name] = least
+    recalls = least_recalls(base)
     return ActionMonitor(recalls, config) if recalls else None
+
+
+@lru_cache(maxsize=16)  # asked for at every decision until the first audit; a base's answers do not change
+def least_recalls(base: Path) -> Mapping[str, float]:
+    """Return, by action, the least recall without a warning for versions improved from the base in this folder.
+
+    It is measured on the base's held-out decisions, of which every training keeps the answers. Raises `CheckpointError`
+    if they are missing or malformed.
+    """
+    answers = read_answers(base)
+    probabilities, labels = answers.arrays()
+    picked, episodes = probabilities.argmax(axis=1), np.asarray(answers.episodes)
+    recalls = {}
+    for place in np.unique(labels):
+        asked = labels == place
+        least = KEPT_SHARE * interval_by_episode(picked[asked] == place, episodes[asked])[0]
+        if least >= _LEAST_RECALL:
+            recalls[answers.actions[place]] = least
+    return recalls
 
 
 def keep_action_monitor(store: DecisionStore, base: str, monitor: ActionMonitor | None) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from aegis.config import MonitorConfig
+from aegis.errors import CheckpointError
 from aegis.lifecycle.policies.aside import AsideTeacher, decide_again
 from aegis.lifecycle.serving.improved import ActionMonitor, keep_action_monitor, read_action_monitor
 from aegis.promotion import AgreementMonitor, ModelRegistry, MonitorLevel
@@ -46,6 +47,7 @@ class ServingMonitor:
     ) -> None:
         self._store = store
         self._registry = ModelRegistry(store, workspace)
+        self._models = workspace.models
         self._actions = actions
         self._load_teacher = load_teacher
         self._config = config or MonitorConfig()
@@ -73,12 +75,11 @@ class ServingMonitor:
             return changed
         base = self._registry.base_of(served.name)
         monitor: AgreementMonitor | ActionMonitor | None
-        if base is None:
-            monitor = read_monitor(self._store, self._registry, served.name, self._config)
-        else:  # it may outgrow its teacher: it is followed action by action, and `rl.worker` compares rewards
-            monitor = read_action_monitor(self._store, self._registry, base, self._config)
+        if base is not None:  # it may outgrow its teacher: it is followed by action, and `rl.worker` compares rewards
+            monitor = self._read_by_action(base)
+        elif (monitor := read_monitor(self._store, self._registry, served.name, self._config)) is None:
+            self._tell_once(f"{served.name} is not monitored: its promise was not recorded; train again")
         if monitor is None:
-            self._tell_once(f"{base or served.name} is not monitored: its promise was not recorded; train again")
             return False
         rate = monitor.rate_of(decision.episode)
         if self._rng.random() >= rate:
@@ -159,7 +160,7 @@ class ServingMonitor:
 
     def _weigh_action(self, base: str, name: str, own: str, answer: str) -> None:
         """Count whether a version that phase 4 improved takes its teacher's action."""
-        monitor = read_action_monitor(self._store, self._registry, base, self._config)
+        monitor = self._read_by_action(base)
         if monitor is None:
             return
         self.audited, self.agreed = self.audited + 1, self.agreed + (own == answer)
@@ -169,6 +170,17 @@ class ServingMonitor:
             reason = f"{name}, which phase 4 improved from {base}, {warning}"
             self._registry.warn(MONITOR, reason, monitor.to_record())
             self._tell(reason)
+
+    def _read_by_action(self, base: str) -> ActionMonitor | None:
+        """Return the monitor of versions improved from a base; tell once why there is none."""
+        why = "it took none of its teacher's actions often enough on the held-out decisions to tell a fall"
+        try:
+            monitor = read_action_monitor(self._store, self._models / base, self._config)
+        except CheckpointError as error:
+            monitor, why = None, str(error)
+        if monitor is None:
+            self._tell_once(f"versions improved from {base} are not audited action by action: {why}")
+        return monitor
 
     def _is_line_of(self, served: str, decided: str) -> bool:
         """Return whether a decision is by the version that serves, or by another improved from the same base."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aegis.config import LARGEST_REWARD
 from aegis.promotion.judging.interval import Interval
 
 LEAST_REWARDS = 10
@@ -33,6 +34,7 @@ def compare_rewards(candidate: Sequence[float], teacher: Sequence[float]) -> dic
     """Return both mean rewards and the 99% interval of their difference; None if there are too few."""
     if min(len(candidate), len(teacher)) < LEAST_REWARDS:
         return None
+    candidate, teacher = (np.clip(one, -LARGEST_REWARD, LARGEST_REWARD).tolist() for one in (candidate, teacher))
     return {
         "candidate": float(np.mean(candidate)),
         "teacher": float(np.mean(teacher)),

@@ -32,24 +32,45 @@ class Transition:
     """Whether the update learns from this decision, or only uses it for the returns of earlier decisions"""
     ends: bool = False
     """Whether the environment ended the episode with this decision, so that nothing is earned after it"""
+    decision: str = ""
+    """The decision's id, to name it to a person"""
 
 
 def estimate_advantages(
     trajectories: Sequence[Sequence[Transition]], values: Tensor, discount: float, trace_decay: float
 ) -> Tensor:
     """Return each decision's advantage (B,), in units of reward; values: (B,), of all trajectories in order."""
-    advantages, worth = [], values.tolist()
+    errors = estimate_errors(trajectories, values, discount)
+    return sum_errors(trajectories, errors, discount * trace_decay).to(values.device)
+
+
+def estimate_errors(
+    trajectories: Sequence[Sequence[Transition]], values: Tensor, discount: float
+) -> list[float | None]:
+    """Return each decision's temporal-difference error d_t; None where its reward is not known."""
+    errors: list[float | None] = []
+    worth = values.tolist()
     at = len(worth)
     for trajectory in reversed(trajectories):
-        later, following = 0.0, worth[at - 1] if trajectory else 0.0
+        following = worth[at - 1] if trajectory else 0.0
         for one in reversed(trajectory):
             at -= 1
-            if one.ends:
-                later = following = 0.0
-            error = 0.0 if one.reward is None else one.reward + discount * following - worth[at]
-            later, following = error + discount * trace_decay * later, worth[at]
+            following = 0.0 if one.ends else following
+            errors.append(None if one.reward is None else one.reward + discount * following - worth[at])
+            following = worth[at]
+    return errors[::-1]
+
+
+def sum_errors(trajectories: Sequence[Sequence[Transition]], errors: Sequence[float | None], decay: float) -> Tensor:
+    """Return each decision's advantage (B,): its error, and the later ones of its trajectory, discounted by `decay`."""
+    advantages, at = [], len(errors)
+    for trajectory in reversed(trajectories):
+        later = 0.0
+        for one in reversed(trajectory):
+            at -= 1
+            later = (errors[at] or 0.0) + decay * (0.0 if one.ends else later)
             advantages.append(later)
-    return torch.tensor(advantages[::-1], device=values.device)
+    return torch.tensor(advantages[::-1])
 
 
 def scatter(trajectories: Sequence[Sequence[Transition]]) -> tuple[int, float | None]:

@@ -9,7 +9,7 @@ import pytest
 
 from aegis.config import ReinforceConfig
 from aegis.lifecycle.policies.tempered import CONTROL_STRETCH, GROUP
-from aegis.lifecycle.rl.reward_evidence import EFFECTS, SILENCE, RewardBet, form_groups, grow, weigh
+from aegis.lifecycle.rl.reward_evidence import EFFECTS, SILENCE, RewardBet, form_groups, grow, measure_deviation, weigh
 from aegis.store import Drawn
 from aegis.types import DrawnTurn
 from benchmarks.reward_monitor import Case, simulate, with_effect
@@ -138,3 +138,31 @@ def test_the_simulation_counts_false_roll_backs_and_falls_that_are_caught():
     assert null.share() <= 0.05 < 0.95 < fallen.share()
     assert fallen.control > null.control > 0.2
     assert late.share(1_000) > 0.9
+
+
+@pytest.mark.parametrize("odd", [1e3, -1e6, 1e200, -1e308])
+@pytest.mark.parametrize("at", [2, 700])
+def test_one_absurd_reward_neither_hides_a_fall_nor_feigns_one(odd, at):
+    fallen, equal = (make_record(np.random.default_rng(5), 300, fall=fall) for fall in (0.8, 0.0))
+    for record, low, high in ((fallen, 20, np.inf), (equal, 0, 20)):
+        usual, record[at] = weigh(record), record[at]._replace(reward=odd)
+        found = weigh(record)
+        assert low < found.evidence < high
+        assert 0.01 * usual.evidence < found.evidence < 10 * usual.evidence  # the first groups may be lost
+        assert np.isfinite(found.suspicion)
+
+
+def test_absurd_rewards_that_come_again_and_again_count():
+    record = make_record(np.random.default_rng(6), 400)
+    for place, one in enumerate(record):
+        if not one.control and place % 5 == 0:
+            record[place] = one._replace(reward=-1e4)
+    assert weigh(record).evidence > 20
+
+
+def test_the_deviation_of_ordinary_groups_is_the_pooled_one():
+    means = np.random.default_rng(7).normal(size=(50, GROUP))
+    means[3, 2] = np.nan
+    squares = np.nansum((means - np.nanmean(means, axis=1)[:, None]) ** 2, axis=1)
+    degrees = np.isfinite(means).sum(axis=1) - 1
+    assert measure_deviation(means) == pytest.approx(np.sqrt(np.cumsum(squares) / np.cumsum(degrees)))

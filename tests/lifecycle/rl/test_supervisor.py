@@ -16,6 +16,7 @@ from aegis.lifecycle import open_store, read_standing
 from aegis.lifecycle.rl.reward_comparison import ImprovementState, read_state, write_state
 from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
 from aegis.promotion import ModelRegistry
+from aegis.promotion.registry import IMPROVEMENT, MONITOR
 from aegis.research import RESEARCH_ACTIONS
 from aegis.research.run import RunHooks, Runner, RunPlan
 from aegis.store import ImprovementLog
@@ -150,3 +151,18 @@ def test_settings_reach_the_process_as_they_are(workspace):
     improvement = ImprovementSupervisor(workspace, ("improve",), CONFIG, lambda kind, text, fields: None)
     command = improvement._process._command
     assert ReinforceConfig(**json.loads(command[command.index("--settings") + 1])) == CONFIG
+
+
+def test_what_the_improving_process_warns_of_is_told_once_where_decisions_are_made(workspace, serving, monkeypatch):
+    monkeypatch.setattr("aegis.lifecycle.rl.supervisor._LOOK_EVERY_SECONDS", 0.0)
+    told = []
+    supervisor = ImprovementSupervisor(workspace, IMPROVER, None, lambda *event: told.append(event))
+    with open_store(workspace) as store:
+        registry = ModelRegistry(store, workspace)
+        registry.warn(IMPROVEMENT, "an old warning", {})
+        supervisor.tend(store, registry.serving())
+        registry.warn(IMPROVEMENT, "the reward of decision x lies far from all others", {})
+        registry.warn(MONITOR, "told by the process itself", {})
+        for _ in range(2):
+            supervisor.tend(store, registry.serving())
+    assert told == [("monitor", "the reward of decision x lies far from all others", {})]

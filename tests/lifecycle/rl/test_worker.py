@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -250,3 +251,21 @@ def test_the_improver_runs_beside_the_agent_until_it_is_told_to_end(life):
     thread.join(120)
     assert life.serving != "hrm@1"
     assert said == []
+
+
+def test_an_absurd_reward_is_told_once_with_its_decision_and_learning_goes_on(life):
+    told = []
+    improver = ImprovementWorker(life.store, life.workspace, replace(LEARNS, window=40), tell=told.append)
+    life.decide(40)
+    life.learn(improver, 3)
+    odd = life.decide(1, lambda cue, action: 1e200)[0]
+    life.learn(improver, 3)
+    (line,) = told
+    assert f"the reward of decision {odd.id}, 1e+12, lies far from all others" in line
+    warning = life.registry.events()[-1]
+    assert (warning.kind, warning.who, warning.reason) == ("warned", IMPROVEMENT, line)
+    assert abs(warning.evidence["counted"]) < 50
+    results = [one.results for one in life.log.all()]
+    assert not any(one["fault"] for one in results)
+    assert all(math.isfinite(one[name]) for one in results for name in ("loss", "entropy", "mean_reward"))
+    assert math.isfinite(compare_rewards(life.store, read_state(life.store)).difference[0])
