@@ -4,6 +4,7 @@ import json
 import random
 import unicodedata
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,7 +205,7 @@ def test_any_json_becomes_an_object_that_is_a_state_itself(value):
 
 
 def nested(depth, mapping):
-    value = 1
+    value: Any = 1
     for _ in range(depth):
         value = {"a": value} if mapping else [value]
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,8 +96,9 @@ def test_an_offer_of_no_names_is_refused(offered):
 
 
 def test_actions_that_are_no_list_are_refused():
+    given: Any = 5
     with pytest.raises(ConfigError, match="actions=5: give a list of names"):
-        make_actions(5)
+        make_actions(given)
 
 
 @pytest.mark.parametrize(
