@@ -160,8 +160,7 @@ def read_savings(
         answers = read_answers(version.folder)
     except CheckpointError:  # an earlier version of AEGIS kept none
         return nothing
-    labels = LabelBook(store.database)
-    beside = labels.comparisons(version.name, MOST_READ)
+    beside = (labels := LabelBook(store.database)).comparisons(version.name, MOST_READ)
     certificate, share, agreement, decisions, sure = _weigh(answers, beside, target)
     scale = labels.count(version.name) / max(1, len(beside))
     return Savings(
