@@ -7,18 +7,23 @@ states here too. Text from the world is stripped of control characters.
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from aegis.bounds import LEVELS
 from aegis.errors import DataError
 from aegis.types import State
 
 _WORD = re.compile(r"\w+")
 MAX_VALUE_CHARACTERS = 160
 """A line for a person is cut at this length, with an ellipsis."""
+STATE_LEVELS = LEVELS // 2
+"""Lists and objects of a state in each other, at most: a record of a file has its state inside of it."""
+_JSON_PART = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]|[^"\[\]{}]+')
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +57,42 @@ SHORTENED = Wording(MAX_VALUE_CHARACTERS, "{:.3g}".format)
 def to_state(value: Any) -> dict[str, Any]:
     """Return any JSON value as a state, which is an object.
 
-    An object stays as it is. A text becomes `{"text": ...}`. A list of chat messages (objects with a `role` and a
+    An object stays as it is, but the state is a copy: who changes it, or what was given, changes nothing else. A text
+    becomes `{"text": ...}`. A list of chat messages (objects with a `role` and a
     `content`) becomes `{"messages": [...]}`; of each message, parts of text are joined into one text, another part is
     named by its type in brackets (`[image_url]`), and fields that are empty are left out. Anything else becomes
-    `{"value": ...}`. Raises `DataError` for a value that JSON has no form for, and for one with nothing in it.
+    `{"value": ...}`. Raises `DataError` for a value that JSON has no form for, for one with nothing in it, and for one
+    that nests more than `STATE_LEVELS` deep.
     """
     if is_blank(value):
         raise DataError(f"a state must not be empty ({value!r:.20}): give it what the decision depends on")
-    try:
-        canonical_json(value)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise DataError(f"a state must be JSON: {error}") from None
-    if isinstance(value, dict):
-        return value
     if isinstance(value, str):
         return {"text": value}
-    if are_messages(value):
-        return {"messages": [_to_message(message) for message in value]}
-    return {"value": value}
+    given = copy_json(value if isinstance(value, dict) else {"value": value})
+    try:
+        canonical_json(given)
+    except (TypeError, ValueError) as error:
+        raise DataError(_name_odd(given) or f"a state must be JSON: {error}") from None
+    if isinstance(value, dict):
+        return given
+    if are_messages(given["value"]):
+        return {"messages": [_to_message(message) for message in given["value"]]}
+    return given
+
+
+def copy_json(value: Any, levels: int = STATE_LEVELS) -> Any:
+    """Return a copy of a JSON value, its lists and objects too; raises `DataError` where it nests deeper."""
+    if not isinstance(value, (dict, list, tuple)):
+        return value
+    if not levels:
+        raise DataError(
+            f"a state must not nest lists and objects more than {STATE_LEVELS} deep: leave out what lies deeper, or"
+            " give it as a text"
+        )
+    if isinstance(value, dict):
+        return {key: copy_json(one, levels - 1) for key, one in value.items()}
+    copied = [copy_json(one, levels - 1) for one in value]
+    return tuple(copied) if isinstance(value, tuple) else copied
 
 
 def is_blank(value: Any) -> bool:
@@ -157,6 +180,49 @@ def compact_fields(state: State, wording: Wording = WHOLE) -> Iterator[Field]:
 def canonical_json(value: Any) -> str:
     """Return JSON in one canonical spelling (sorted keys, no spaces), for hashing and comparing."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def load_state(text: str) -> dict[str, Any]:
+    """Return a recorded state from its JSON.
+
+    One that nests deeper than `STATE_LEVELS`, recorded before there was this bound, is read cut there: what reads
+    states calls itself once a level or more.
+    """
+    if text.count("[") + text.count("{") > STATE_LEVELS:
+        kept, depth = list[str](), 0
+        for part in _JSON_PART.findall(text):
+            depth += part in ("[", "{")
+            if depth <= STATE_LEVELS:
+                kept.append(part)
+            elif depth == STATE_LEVELS + 1 and part in ("[", "{"):
+                kept.append('"…"')
+            depth -= part in ("]", "}")
+        text = "".join(kept)
+    state: dict[str, Any] = json.loads(text)
+    return state
+
+
+def _name_odd(value: Any, place: str = "") -> str:
+    """Return what is wrong with the first value that JSON has no form for, and where it is; '' where there is none."""
+    if isinstance(value, dict):
+        if 0 < sum(isinstance(key, str) for key in value) < len(value):
+            return f"a state must be JSON: the keys of {place or 'the state'} are not all texts: make them texts"
+        for key, one in value.items():
+            if not (key is None or isinstance(key, (str, int, float))):
+                where = f" of {place}" if place else ""
+                return f"a state must be JSON: the key {key!r:.40}{where} is a {type(key).__name__}: make it a text"
+            if odd := _name_odd(one, f"{place}.{key}" if place else str(key)):
+                return odd
+    elif isinstance(value, (list, tuple)):
+        return next(filter(None, (_name_odd(one, f"{place}[{number}]") for number, one in enumerate(value))), "")
+    elif isinstance(value, float) and not math.isfinite(value):
+        return f"a state must be JSON: {place} is {value}: give a finite number, or null"
+    elif not (value is None or isinstance(value, (str, int, float))):
+        return (
+            f"a state must be JSON: {place} is a {type(value).__name__}: make it a number, a text, true, false, null, a"
+            " list or an object"
+        )
+    return ""
 
 
 def _to_message(message: Mapping[str, Any]) -> dict[str, Any]:

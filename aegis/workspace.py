@@ -71,7 +71,7 @@ class Workspace:
 
         Raises `ConfigError` for a name that is no plain folder name.
         """
-        if not _POINT_NAME.fullmatch(name):
+        if not isinstance(name, str) or not _POINT_NAME.fullmatch(name):
             raise ConfigError(
                 f"decision point {name!r}: use up to 64 letters, digits, '-' and '_', and begin with a letter or digit"
             )

@@ -3,7 +3,10 @@ from __future__ import annotations
 import json
 import random
 import unicodedata
+from datetime import datetime
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -12,10 +15,12 @@ from aegis.errors import DataError
 from aegis.rendering import (
     MAX_VALUE_CHARACTERS,
     SHORTENED,
+    STATE_LEVELS,
     canonical_json,
     clean_text,
     compact_fields,
     is_blank,
+    load_state,
     names_unread,
     render_compact,
     render_state,
@@ -197,6 +202,66 @@ def test_any_json_becomes_an_object_that_is_a_state_itself(value):
     state = to_state(value)
     assert to_state(state) == state
     render_compact(state)
+
+
+def nested(depth, mapping):
+    value: Any = 1
+    for _ in range(depth):
+        value = {"a": value} if mapping else [value]
+    return value
+
+
+@pytest.mark.parametrize("mapping", [False, True])
+def test_a_state_that_nests_too_deeply_is_refused(mapping):
+    deepest = {"a": nested(STATE_LEVELS - 1, mapping)}
+    assert to_state(to_state(deepest)) == deepest
+    assert all(read(deepest) for read in (render_state, render_compact, state_fields))
+    for value in ({"a": nested(STATE_LEVELS, mapping)}, nested(5000, mapping)):
+        with pytest.raises(DataError, match="more than 100 deep: leave out what lies deeper"):
+            to_state(value)
+    looped = {}
+    looped["a"] = [looped, looped]
+    with pytest.raises(DataError, match="more than 100 deep"):
+        to_state(looped)
+
+
+@pytest.mark.parametrize("mapping", [False, True])
+def test_a_state_that_was_recorded_deeper_is_read_cut(mapping):
+    text = json.dumps({"a": nested(900, mapping), "z": ['[{"', nested(900, mapping), nested(2, mapping)]})
+    state = load_state(text)
+    assert to_state(state) == state
+    assert "…" in render_state(state)
+    assert render_compact(state)
+    assert (state["z"][0], state["z"][2]) == ('[{"', nested(2, mapping))
+
+
+@given(json_values)
+def test_a_recorded_state_is_read_as_it_was(value):
+    state = {"a": value, "b": ["[" * 60, '{"\\'] * 60}
+    assert load_state(json.dumps(state)) == state
+
+
+def test_a_state_is_a_copy():
+    mine = {"a": {"b": [1, (2, [3])]}}
+    state = to_state(mine)
+    assert state == mine
+    state["a"]["b"][1][1].append(4)
+    assert mine == {"a": {"b": [1, (2, [3])]}}
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ({"a": {"b": [1, np.float32(2)]}}, r"a\.b\[1\] is a float32: make it a number"),
+        ({"at": datetime(2026, 1, 1)}, "at is a datetime"),
+        ({"n": [float("inf")]}, r"n\[0\] is inf: give a finite number, or null"),
+        ({"a": {(1, 2): 3}}, r"the key \(1, 2\) of a is a tuple"),
+        ({"a": 1, 2: 3}, "the keys of the state are not all texts"),
+    ],
+)
+def test_a_value_that_is_no_json_is_named(value, named):
+    with pytest.raises(DataError, match=f"a state must be JSON: {named}"):
+        to_state(value)
 
 
 @pytest.mark.parametrize("value", [{"a": float("nan")}, {1, 2}, object()])

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from aegis.client.exchange import Request, Steps, exchange, make_post
 from aegis.door import Decided
-from aegis.errors import DataError, NobodyDecidesError, StoreError
+from aegis.door.given import Answer, check_texts, make_state, read_answer, read_offer
+from aegis.door.outcome import Report, id_of
+from aegis.errors import ConfigError, DataError, NobodyDecidesError, RequestError, StoreError
 from aegis.http import USER_AGENT
 from aegis.packages import imports_explained
-from aegis.types import OutcomeStatus, State
+from aegis.rendering import copy_json
+from aegis.types import OutcomeStatus, State, most_probable
 
 if TYPE_CHECKING:
     import httpx2
@@ -26,21 +30,22 @@ GivenState = State | str | Sequence[Mapping[str, Any]]
 Place = tuple[str, str]
 """A decision point and the id of a decision there"""
 Function = Callable[[GivenState, tuple[str, ...]], Any]
-"""Decides in a state among the names of the actions; `adecide` also takes one that returns an awaitable"""
+"""Decides in a state among the names of the actions, sync or async: returns a name, or probabilities"""
 
 
 class Client:
     """One decision point of a server. Any thread, and any number of tasks of one event loop, may call it.
 
-    teacher: decides where the server says that nobody there can; what it decided is recorded at the server. Raises
-    `MissingPackageError` without the extra `online`.
+    teacher: a function of (state, action names), sync or async, that returns a name or probabilities, of which the most
+    probable action is taken. It decides where the server says that nobody there can; what it decided is recorded at the
+    server. Raises `MissingPackageError` without the extra `online`, `ConfigError` for a token that can't be sent.
 
     timeout_seconds: in which the server must answer, each time that it is asked. What it is too busy for (429, 503) is
     sent again, four times at most, after pauses that double.
 
     The server's errors are raised as a `Decider` raises them: `DataError` for a state or an action that can't be used,
     `StoreError` for an unknown point or decision, `TeacherError` where nobody decides or the teacher failed,
-    `ConfigError` for a token that may not. Anything else is a `RequestError`.
+    `ConfigError` for a token that may not. Anything else is a `RequestError`, also what is asked after `close`.
     """
 
     def __init__(
@@ -54,6 +59,8 @@ class Client:
     ) -> None:
         with imports_explained("asking a server"):
             import httpx2
+        if token and not (token.isascii() and token.isprintable()):
+            raise ConfigError("token: has characters that no header can carry: give it as `aegis token` printed it")
         self.point = point
         self._teacher = teacher
         headers = {"User-Agent": USER_AGENT} | ({"Authorization": f"Bearer {token}"} if token else {})
@@ -75,13 +82,13 @@ class Client:
         self, state: GivenState, action: str, *, offered: Sequence[str] | None = None, episode: str | None = None
     ) -> Decided:
         """Record a decision that was made here; as `Decider.record`."""
-        return self._do(self._ask_for(state, offered, episode, action))
+        return self._do(self._ask_for(state, offered, episode, _check_name(action)))
 
     async def arecord(
         self, state: GivenState, action: str, *, offered: Sequence[str] | None = None, episode: str | None = None
     ) -> Decided:
         """Record a decision that was made here; as `Decider.record`."""
-        return await self._ado(self._ask_for(state, offered, episode, action))
+        return await self._ado(self._ask_for(state, offered, episode, _check_name(action)))
 
     def report(
         self,
@@ -192,6 +199,7 @@ class Client:
         """Carry out steps, waiting in this thread."""
         import httpx2
 
+        self._check_open(self._client)
         answer: Any = None
         try:
             while True:
@@ -206,6 +214,7 @@ class Client:
                         answer = error
                 else:
                     answer = step()
+                    answer = _wait_for(answer) if inspect.isawaitable(answer) else answer
         except StopIteration as end:
             return end.value
 
@@ -215,6 +224,7 @@ class Client:
 
         if self._aclient is None:
             self._aclient = httpx2.AsyncClient(**self._options)
+        self._check_open(self._aclient)
         answer: Any = None
         try:
             while True:
@@ -233,6 +243,10 @@ class Client:
         except StopIteration as end:
             return end.value
 
+    def _check_open(self, client: httpx2.Client | httpx2.AsyncClient) -> None:
+        if client.is_closed:
+            raise RequestError(f"the client of point {self.point!r} is closed: make a new one")
+
     def _decide(self, state: GivenState, offered: Sequence[str] | None, episode: str | None) -> Steps:
         try:
             return (yield from self._ask_for(state, offered, episode))
@@ -240,24 +254,22 @@ class Client:
             teacher, actions = self._teacher, error.actions
             if teacher is None:
                 raise
-        action = yield lambda: teacher(state, actions)
-        return (yield from self._ask_for(state, offered, episode, action))
+        answer: Answer = yield lambda: teacher(copy_json(state), actions)
+        row = read_answer(answer, actions, str(getattr(teacher, "__name__", type(teacher).__name__)))
+        return (yield from self._ask_for(state, offered, episode, actions[most_probable(row)]))
 
     def _ask_for(
         self, state: GivenState, offered: Sequence[str] | None, episode: str | None, decided: str | None = None
     ) -> Steps:
-        if isinstance(offered, str):
-            raise DataError(f"offered={offered!r} is one text: give a list of names, e.g. offered=[{offered!r}]")
-        plain = dict(state) if isinstance(state, Mapping) else state if isinstance(state, str) else list(state)
-        named = None if offered is None else list(offered)
-        fields: dict[str, Any] = {"point": self.point, "state": plain, "offered": named}
-        fields |= {"episode": episode, "decided": decided}
+        check_texts(episode=episode)
+        fields: dict[str, Any] = {"point": self.point, "state": make_state(state), "offered": read_offer(offered)}
+        fields |= {"episode": episode or None, "decided": decided}
         answer = yield from exchange(make_post("/v1/decisions", fields), again=False)
         names = ("id", "action", "probabilities", "policy", "episode", "propensity", "out_of_distribution")
         return Decided(**{name: answer[name] for name in names})
 
     def _report(self, decision: Decided | str, fields: Mapping[str, Any]) -> Steps:
-        given = decision if isinstance(decision, str) else decision.id
+        given = id_of(decision)
         yield from exchange(make_post("/v1/outcomes", {"point": self.point, "decision": given, **fields}), again=True)
 
     def _view(self, path: str) -> Steps:
@@ -273,7 +285,7 @@ class Client:
 
 
 def _feed_back(id: str, fields: Mapping[str, Any]) -> Steps:
-    answer = yield from exchange(make_post("/v1/feedback", {"id": id, **fields}), again=True)
+    answer = yield from exchange(make_post("/v1/feedback", {"id": id_of(id), **fields}), again=True)
     return [(place["point"], place["decision"]) for place in answer["decisions"]]
 
 
@@ -284,10 +296,22 @@ def _make_report(
     detail: str,
     result: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    return {
-        "reward": reward,
-        "status": status,
-        "parts": None if parts is None else dict(parts),
-        "detail": detail,
-        "result": dict(result or {}),
-    }
+    given = Report(reward, status, parts, detail, result)
+    fields: dict[str, Any] = {"reward": given.reward, "status": given.status, "parts": given.parts}
+    return fields | {"detail": given.detail, "result": given.result}
+
+
+def _check_name(action: object) -> str:
+    if not isinstance(action, str):
+        raise DataError(f"action={action!r:.80}: give the name of the action taken")
+    return action
+
+
+def _wait_for(answer: Awaitable[Any]) -> Any:
+    """Return what an async teacher answers, in a loop of its own: this thread may have one that runs."""
+
+    async def wait() -> Any:
+        return await answer
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, wait()).result()

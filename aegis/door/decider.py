@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from aegis.door.crowd import Crowd, Question
-from aegis.door.given import Actions, Function, make_actions, make_offer, make_state
-from aegis.door.outcome import Report, add_outcome
+from aegis.door.given import Actions, Function, check_texts, make_actions, make_offer, make_state
+from aegis.door.outcome import Report, add_outcome, id_of
 from aegis.door.recording.drafting import draft
 from aegis.door.recording.journal import Journal
 from aegis.door.recording.said import SaidBook
@@ -23,7 +23,7 @@ from aegis.door.savings import Savings, read_savings
 from aegis.door.setting import DeciderConfig
 from aegis.door.steward import Steward
 from aegis.door.teacher import AbsentTeacher, Asker, AsyncFunction, choose_teacher, claim_for
-from aegis.errors import StoreError
+from aegis.errors import DataError, StoreError
 from aegis.lifecycle import open_store
 from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.point import claim_actions
@@ -109,10 +109,11 @@ class Decider:
         state: a JSON object, a text, or chat messages. offered: names of the actions on offer for this decision, one or
         more; all by default. episode: the conversation, task or user that the decision belongs to; by default the
         decision stands alone. Decisions of one episode are never split between training and judgement. Raises
-        `DataError` for a state that is empty or not JSON and for an offer of no or unknown actions, and the teacher's
-        own exceptions.
+        `DataError` for a state that is empty, not JSON or nested too deeply, for an episode that is no text and for an
+        offer of no or unknown actions, and the teacher's own exceptions.
         """
         self._check_open()
+        check_texts(episode=episode)
         given, actions = make_state(state), make_offer(self.actions, offered)
         policy, choice = self._steward.policy, None
         if isinstance(self.teacher, AbsentTeacher):  # what the HRM says is remembered for who decides then
@@ -176,12 +177,15 @@ class Decider:
     ) -> Future[Decided]:
         """Record as `record` does, and return before it is on the disk. call: the request that the decision answers."""
         self._check_open()
+        check_texts(episode=episode, id=id)
         given, actions = make_state(state), make_offer(self.actions, offered)
         choice = action
         if isinstance(choice, str):
             choice = Choice.certain(choice, actions, self.teacher.name, "teacher")
             if not audited and self._steward.policy is not self.teacher:
                 choice = self._said.mark(given, choice)
+        elif not isinstance(choice, Choice):
+            raise DataError(f"action={action!r:.80}: give the name of the action taken")
         return self._keep(given, actions, choice, episode, id, audited, call)
 
     def ask(
@@ -254,8 +258,7 @@ class Decider:
         here, `DataError` for a reward that is not a finite number, or for a reward together with parts.
         """
         self._check_open()
-        report = Report(reward, status, parts, detail, result or {})
-        given = decision if isinstance(decision, str) else decision.id
+        report, given = Report(reward, status, parts, detail, result), id_of(decision)
         self._record(lambda: add_outcome(self._store, given, report))
 
     async def adecide(

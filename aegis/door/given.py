@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from aegis.errors import ConfigError, DataError, TeacherError
-from aegis.rendering import to_state
+from aegis.rendering import copy_json, to_state
+from aegis.store.chain.columns import to_text
 from aegis.types import ActionList, ActionSpec, Choice, State, Teacher
 
 Actions = ActionList | Mapping[str, str] | Iterable[str | ActionSpec]
@@ -25,6 +26,8 @@ def make_actions(given: Actions) -> ActionList:
     """
     if isinstance(given, str):
         raise ConfigError(f"actions={given!r} is one text: give a list of names, e.g. actions=['refund', 'escalate']")
+    if not isinstance(given, (ActionList, Iterable)):
+        raise ConfigError(f"actions={given!r:.80}: give a list of names, e.g. actions=['refund', 'escalate']")
     described = given.items() if isinstance(given, Mapping) else ((one, "") for one in given)
     actions = ActionList(
         tuple(one if isinstance(one, ActionSpec) else _make_spec(one, text) for one, text in described)
@@ -46,9 +49,20 @@ def make_offer(actions: ActionList, offered: Sequence[str] | None) -> ActionList
 
     Raises `DataError` for no name, a name given twice, or one that is not in the list.
     """
+    names = read_offer(offered)
+    return actions if names is None else actions.only(names)
+
+
+def read_offer(offered: Sequence[str] | None) -> list[str] | None:
+    """Return the names on offer as a list; raises `DataError` for anything else than names or None."""
+    if offered is None:
+        return None
     if isinstance(offered, str):
         raise DataError(f"offered={offered!r} is one text: give a list of names, e.g. offered=[{offered!r}]")
-    return actions if offered is None else actions.only(list(offered))
+    names = list(offered) if isinstance(offered, Iterable) else [offered]
+    if not isinstance(offered, Iterable) or not all(isinstance(one, str) for one in names):
+        raise DataError(f"offered={offered!r:.80}: give a list of the actions' names")
+    return names
 
 
 def make_state(given: State | str | Sequence[Any]) -> State:
@@ -61,6 +75,14 @@ def make_state(given: State | str | Sequence[Any]) -> State:
     if isinstance(given, (str, list, tuple)):
         return to_state(list(given) if isinstance(given, tuple) else given)
     raise DataError(f"a state is an object, a text or a list of chat messages, not {type(given).__name__}")
+
+
+def check_texts(**given: str | None) -> None:
+    """Raise `DataError` for a value by its name that is neither a text nor None."""
+    for name, value in given.items():
+        if value is not None and not isinstance(value, str):
+            raise DataError(f"{name}={value!r:.80}: must be a text: give {name}=str(...)")
+        to_text(value or "", name)
 
 
 def make_teacher(given: Teacher | Function, name: str | None = None) -> Teacher:
@@ -83,32 +105,36 @@ class FunctionTeacher:
         self.source = f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', name)}"
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Ask the function about each state; raises `TeacherError` for an answer that names no action."""
+        """Ask the function about a copy of each state; raises `TeacherError` for an answer that names no action."""
+        names = actions.names
         return [
-            Choice.best(self._read(self._function(state, actions.names), actions), actions, self.name, "teacher")
+            Choice.best(
+                read_answer(self._function(copy_json(state), names), names, self.name), actions, self.name, "teacher"
+            )
             for state in states
         ]
 
-    def _read(self, answer: Answer, actions: ActionList) -> tuple[float, ...]:
-        names = actions.names
-        if isinstance(answer, str):
-            if answer not in names:
-                raise self._refused(answer, names)
-            return tuple(float(name == answer) for name in names)
-        if isinstance(answer, Mapping):
-            if unknown := sorted(set(answer) - set(names)):
-                raise self._refused(", ".join(map(str, unknown)), names)
-            row = [float(answer.get(name, 0.0)) for name in names]
-        elif isinstance(answer, Sequence) and len(answer) == len(names):
-            row = [float(share) for share in answer]
-        else:
-            raise self._refused(answer, names)
-        total = math.fsum(row)
-        if not all(math.isfinite(share) and share >= 0 for share in row) or not total > 0:
-            raise self._refused(answer, names)
-        return tuple(share / total for share in row)
 
-    def _refused(self, answer: object, names: Sequence[str]) -> TeacherError:
-        return TeacherError(
-            f"teacher {self.name} answered {answer!r}: return one of {', '.join(names)}, or probabilities of them"
+def read_answer(answer: Answer, names: tuple[str, ...], who: str) -> tuple[float, ...]:
+    """Return the probability of each action in a teacher's answer; raises `TeacherError` for what is none.
+
+    An array of numbers that has `tolist`, as NumPy's, is taken for a list.
+    """
+    listed: Any = answer.tolist() if hasattr(answer, "tolist") else answer
+    unnamed, row = "", list[float]()
+    try:
+        if isinstance(listed, str):
+            unnamed, row = "" if listed in names else listed, [float(name == listed) for name in names]
+        elif isinstance(listed, Mapping):
+            unnamed = ", ".join(str(name) for name in listed if name not in names)
+            row = [float(listed.get(name, 0.0)) for name in names]
+        elif isinstance(listed, Sequence) and not isinstance(listed, (bytes, bytearray)) and len(listed) == len(names):
+            row = [float(share) for share in listed]
+        total = math.fsum(row)
+    except (TypeError, ValueError, OverflowError):
+        total = 0.0
+    if unnamed or not total > 0 or not all(math.isfinite(share) and share >= 0 for share in row):
+        raise TeacherError(
+            f"teacher {who} answered {unnamed or answer!r}: return one of {', '.join(names)}, or probabilities of them"
         )
+    return tuple(share / total for share in row)

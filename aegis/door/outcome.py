@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from aegis.bounds import lines_of, parse_json
 from aegis.errors import DataError, StoreError
 from aegis.store import DecisionStore
 from aegis.store.calls import CallBook
+from aegis.store.chain.columns import to_text
 from aegis.types import OUTCOME_STATUSES, Outcome, OutcomeStatus
 
 _DECISION_FIELDS = ("decision", "id", "decision_id", "response", "response_id")
@@ -24,7 +25,7 @@ _PART_COLUMN = "parts."
 class Report:
     """A report on a decision: the whole reward, or named parts of it.
 
-    Raises `DataError` for both, and for what is no number.
+    Raises `DataError` for both, for no part, and for values of other types than these.
     """
 
     reward: float | None = None
@@ -34,7 +35,7 @@ class Report:
     """Parts of the reward; they join the parts reported before, and the reward is their sum"""
     detail: str = ""
     """A line for a person: what happened"""
-    result: Mapping[str, Any] = field(default_factory=dict)
+    result: Mapping[str, Any] | None = None
     """What the action returned, as JSON"""
 
     def __post_init__(self) -> None:
@@ -44,8 +45,12 @@ class Report:
         if self.reward is not None:
             object.__setattr__(self, "reward", _to_float("reward", self.reward))
         if self.parts is not None:
-            parts = {name: _to_float(name, value) for name, value in self.parts.items()}
-            object.__setattr__(self, "parts", parts)
+            object.__setattr__(self, "parts", _read_parts(self.parts))
+        if not isinstance(self.detail, str):
+            raise DataError(f"report: detail must be a text, not {self.detail!r:.80}")
+        if not isinstance(self.result, Mapping | None):
+            raise DataError(f"report: result must be an object, e.g. {{'order': 7}}, not {self.result!r:.80}")
+        object.__setattr__(self, "result", dict(self.result or {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,32 @@ class ReportLine:
 def _to_float(name: str, given: Any) -> float:
     if isinstance(given, bool) or not isinstance(given, Real):
         raise DataError(f"report: {name} must be a number, not {given!r}")
-    return float(given)
+    try:
+        number = float(given)
+    except OverflowError:
+        raise DataError(f"report: {name} is too large: give a number below 1e308") from None
+    if not math.isfinite(number):
+        raise DataError(f"report: {name}: {given!r} is not a finite number")
+    return number
+
+
+def _read_parts(given: Any) -> dict[str, float]:
+    if not isinstance(given, Mapping):
+        raise DataError(f"report: parts must name numbers, e.g. parts={{'solved': 1.0}}, not {given!r:.80}")
+    if not given:
+        raise DataError("report: parts is empty: name a part, or leave parts out")
+    for name in given:
+        if not isinstance(name, str):
+            raise DataError(f"report: parts: the name {name!r:.80} must be a text")
+    return {name: _to_float(f"parts.{name}", value) for name, value in given.items()}
+
+
+def id_of(decision: object) -> str:
+    """Return the id of what `decide` returned, or the id that is given; raises `DataError` for anything else."""
+    id = decision if isinstance(decision, str) else getattr(decision, "id", None)
+    if not isinstance(id, str):
+        raise DataError(f"report: give what decide() returned, or its id, not {decision!r:.80}")
+    return to_text(id, "report: the decision's id")
 
 
 def add_outcome(store: DecisionStore, decision: str, report: Report) -> bool:
@@ -80,7 +110,7 @@ def add_outcome(store: DecisionStore, decision: str, report: Report) -> bool:
         if report.parts is not None:
             components = {**(recorded.outcome.components if recorded.outcome else {}), **report.parts}
             reward = sum(components.values())
-        outcome = Outcome(decision, report.status, 0, reward, report.detail, report.result, components=components)
+        outcome = Outcome(decision, report.status, 0, reward, report.detail, report.result or {}, components=components)
         if recorded.outcome is not None and _content(recorded.outcome) == _content(outcome):
             return False
         store.record_outcome(outcome)

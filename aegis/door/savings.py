@@ -7,13 +7,15 @@ while those are few, on the held-out decisions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from aegis.errors import CheckpointError
+from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm import base_of
 from aegis.lifecycle import open_store
 from aegis.lifecycle.opening import find_promise, read_agent
@@ -126,14 +128,21 @@ def _percent(share: float) -> str:
     return f"{min(share, 0.999):.1%}" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
+def _check_cost(given: float | None) -> None:
+    known = given is None or (isinstance(given, Real) and not isinstance(given, bool))
+    if not known or not 0 <= (given or 0.0) < math.inf:
+        raise ConfigError(f"cost_per_call must be a number of dollars from 0, not {given!r:.80}")
+
+
 def read_savings(
     store: DecisionStore, workspace: Workspace, cost_per_call: float | None = None, target: float | None = None
 ) -> Savings:
     """Return what could be the HRM's at a decision point.
 
     cost_per_call: in dollars, for decisions whose cost is not recorded. target: the agreement to certify; None: the
-    promised one, or the one for which the owner wants reports.
+    promised one, or the one for which the owner wants reports. Raises `ConfigError` for a cost that is none.
     """
+    _check_cost(cost_per_call)
     target = target or _find_target(store, workspace)
     registry, tallies = ModelRegistry(store, workspace), read_tallies(store.database)
     claim = store.teacher()
@@ -151,8 +160,7 @@ def read_savings(
         answers = read_answers(version.folder)
     except CheckpointError:  # an earlier version of AEGIS kept none
         return nothing
-    labels = LabelBook(store.database)
-    beside = labels.comparisons(version.name, MOST_READ)
+    beside = (labels := LabelBook(store.database)).comparisons(version.name, MOST_READ)
     certificate, share, agreement, decisions, sure = _weigh(answers, beside, target)
     scale = labels.count(version.name) / max(1, len(beside))
     return Savings(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Literal
 
 from aegis.config import (
@@ -22,6 +24,15 @@ from aegis.lifecycle.policies.resolver import ResolverOptions
 from aegis.promotion import PROMISED
 
 Mode = Literal["observe", "assist", "switch"]
+_DEVICE = re.compile(r"cpu|auto|cuda(:\d+)?")
+_PHASES: Mapping[str, type] = {
+    "training": TrainingConfig,
+    "gate": GateConfig,
+    "model": HRMConfig,
+    "monitor": MonitorConfig,
+    "rollout": RolloutConfig,
+    "reinforce": ReinforceConfig,
+}
 MODES: tuple[Mode, ...] = ("observe", "assist", "switch")
 
 
@@ -64,6 +75,7 @@ class DeciderConfig:
     """The HRM's backend: auto, eager, onnx, onnx-int8 or openvino"""
 
     def __post_init__(self) -> None:
+        _check_types(self)
         if self.mode not in MODES:
             raise ConfigError(f"mode must be one of {', '.join(MODES)}, not {self.mode!r}")
         if not 0 < self.agreement < 1:
@@ -114,3 +126,25 @@ class DeciderConfig:
     def watching(self) -> MonitorConfig:
         """What the HRM that serves is held to in this mode."""
         return self.monitor if self.promised is None else replace(self.monitor, promised=self.promised)
+
+
+def _check_types(given: DeciderConfig) -> None:
+    """Raise `ConfigError` for a value of another type than its field's."""
+    for name in ("collect", "more_share", "agreement", "explore", "sure"):
+        value = getattr(given, name)
+        if isinstance(value, bool) or not isinstance(value, Real | None) or (value is None and name != "sure"):
+            raise ConfigError(f"{name} must be a number, not {value!r:.80}")
+    for name, kind in _PHASES.items():
+        value = getattr(given, name)
+        if not isinstance(value, kind) and (value is not None or name != "reinforce"):
+            raise ConfigError(f"{name} must be an aegis.config.{kind.__name__}(...), not {value!r:.80}")
+    for name in ("never_explored", "retired"):
+        value = getattr(given, name)
+        if isinstance(value, str):
+            raise ConfigError(f"{name}={value!r} is one text: give a list of names, e.g. {name}=[{value!r}]")
+        if not isinstance(value, Collection) and (value is not None or name != "retired"):
+            raise ConfigError(f"{name} must be a list of names, not {value!r:.80}")
+    if not isinstance(given.renamed, Mapping | None):
+        raise ConfigError(f"renamed must name new names by old ones, e.g. {{'old': 'new'}}, not {given.renamed!r:.80}")
+    if not isinstance(given.device, str) or not _DEVICE.fullmatch(given.device):
+        raise ConfigError(f"device must be cpu, cuda, cuda:N or auto, not {given.device!r:.80}")

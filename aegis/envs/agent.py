@@ -82,6 +82,7 @@ class GymnasiumAgent:
         Returns the number of decisions. An episode that is recorded already is not played again. Raises `DataError`
         where the expert's answer is no action, `TeacherMismatchError` where another expert's decisions are recorded.
         """
+        _check_count(episodes)
         name, made = name_of(expert), 0
         with open_store(self.workspace) as store:
             claim_actions(store, self.actions, self.config.changes)
@@ -116,6 +117,7 @@ class GymnasiumAgent:
         policy's own. Nothing is recorded. Raises `ConfigError` for a seed whose episode is recorded or was used by an
         improvement, where no HRM serves, and for an unknown version.
         """
+        _check_count(episodes)
         seeds = range(seed, seed + episodes)
         with open_store(self.workspace) as store:
             self._check_fresh(store, seeds)
@@ -257,6 +259,11 @@ def from_gymnasium(
         raise ConfigError(f"env={env!r}: give an environment, its id, or a function that makes one")
     point = Workspace(Path(workspace)).point(name)
     return GymnasiumAgent(make, abreast, describe, actions, point, config or DeciderConfig(), succeeded)
+
+
+def _check_count(episodes: object) -> None:
+    if isinstance(episodes, bool) or not isinstance(episodes, int) or episodes < 1:
+        raise ConfigError(f"episodes must be a whole number from 1, not {episodes!r:.80}")
 
 
 def _episode_name(seed: int) -> str:

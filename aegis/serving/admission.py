@@ -73,7 +73,9 @@ class Admission:
         if self._tokens:
             token = self._tokens.find(secret)
             if token is None:
-                raise Refusal(401, "no_token", "send Authorization: Bearer TOKEN", {"www-authenticate": "Bearer"})
+                unknown = "this token is not known here: check it, or make one with `aegis token NAME`"
+                message = unknown if secret else "send Authorization: Bearer TOKEN"
+                raise Refusal(401, "no_token", message, {"www-authenticate": "Bearer"})
             if scope not in token.scopes:
                 raise Refusal(403, "scope", f"this token may not {scope}: `aegis token NAME --scope {scope}` makes one")
             caller = token.name

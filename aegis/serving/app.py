@@ -109,6 +109,9 @@ def explain_errors(app: FastAPI, pages: APIRouter | None = None, passes: bool | 
 
     @app.exception_handler(HTTPException)
     async def refuse_route(request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == 400:  # FastAPI's word on a body that the parser gave up
+            unread = "body: can't be read as JSON: send UTF-8 text that is not nested too deeply"
+            return JSONResponse(fault_body("field", unread), 400)
         asked = f"{request.method[:20]} {request.url.path[:100]!r}"
         named = _name_routes(app, pages) + ([f"POST {path} (the gateway)" for path in DIALECTS] if passes else [])
         hint = "" if passes is None else _hint(request.url.path, passes)

@@ -74,7 +74,7 @@ class _Report(_Strict):
     )
 
     reward: FiniteFloat | None = Field(None, description="Takes the place of an earlier report's")
-    parts: dict[str, FiniteFloat] | None = Field(None, description="Join the parts reported before")
+    parts: dict[str, FiniteFloat] | None = Field(None, min_length=1, description="Join the parts reported before")
     status: Literal["ok", "failed", "unknown"] = "ok"
     detail: Text = ""
     result: dict[str, Any] = Field({}, description="What the action returned")

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from aegis.errors import DataError, StoreError, TeacherMismatchError
+from aegis.rendering import load_state
 from aegis.store.archive.reading import fill_examples
 from aegis.store.chain.columns import DECISION, OUTCOME, decision_row, outcome_row, to_text
 from aegis.store.database import Database
@@ -318,7 +319,7 @@ def _example(row: Row, renamed: Mapping[str, str]) -> Example:
     decision = Decision(
         episode=row["episode"],
         step=row["step"],
-        state=json.loads(row["state"]),
+        state=load_state(row["state"]),
         actions=tuple(renamed.get(name, name) for name in json.loads(row["actions"])),
         action=Action(renamed.get(action, action), json.loads(row["argument"])),
         probabilities=None if probabilities is None else tuple(json.loads(probabilities)),

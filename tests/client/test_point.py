@@ -8,6 +8,7 @@ import sys
 import threading
 from typing import Any
 
+import numpy as np
 import pytest
 from werkzeug import Request, Response
 
@@ -67,7 +68,7 @@ def test_it_decides_and_reports_as_a_decider(client, httpserver):
         {"point": "router", "decision": "d1", "reward": 1.0, "status": "ok", "detail": "", "result": {}},
         {"point": "router", "decision": "d1", "parts": {"solved": 1}, "status": "ok", "detail": "well"}
         | {"result": {"order": 7}},
-        {"point": "router", "state": "a text", "offered": ["refund", "answer"], "decided": "answer"},
+        {"point": "router", "state": {"text": "a text"}, "offered": ["refund", "answer"], "decided": "answer"},
     ]
 
 
@@ -85,14 +86,16 @@ def test_it_does_the_same_in_an_event_loop(httpserver):
     assert sent(httpserver)[-1]["reward"] == 0.5
 
 
+def answer(request: Request) -> Response:
+    """Answer as a point that its clients decide."""
+    decided = json.loads(request.get_data()).get("decided")
+    body = ANSWER | {"action": decided} if decided else fault("nobody_decides", actions=["refund", "answer"])
+    return Response(json.dumps(body), 200 if decided else 503)
+
+
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_where_nobody_decides_there_its_teacher_decides_here(httpserver, asynchronous):
     asked = []
-
-    def answer(request: Request) -> Response:
-        decided = json.loads(request.get_data()).get("decided")
-        body = ANSWER | {"action": decided} if decided else fault("nobody_decides", actions=["refund", "answer"])
-        return Response(json.dumps(body), 200 if decided else 503)
 
     def teacher(state, actions):
         asked.append((state, actions))
@@ -108,6 +111,93 @@ def test_where_nobody_decides_there_its_teacher_decides_here(httpserver, asynchr
     assert asked == [("x", ("refund", "answer"))]
     with Client("router", url=httpserver.url_for("/")) as client, pytest.raises(TeacherError, match="nobody_decides"):
         client.decide("x")
+
+
+async def decide_later(state, actions):
+    return {"answer": 1.0}
+
+
+@pytest.mark.parametrize("teacher", [lambda state, actions: [0.2, 0.8], decide_later])
+def test_a_teacher_answers_as_that_of_a_decider(httpserver, teacher):
+    httpserver.expect_request("/v1/decisions").respond_with_handler(answer)
+    with Client("router", url=httpserver.url_for("/"), teacher=teacher) as client:
+        assert client.decide("x").action == "answer"
+
+    async def decide_in_a_loop():
+        with Client("router", url=httpserver.url_for("/"), teacher=teacher) as client:
+            return client.decide("x").action
+
+    assert asyncio.run(decide_in_a_loop()) == "answer"
+
+
+@pytest.mark.parametrize("answered", [None, ["x", "y"], "dance"])
+def test_a_teacher_that_names_no_action_is_named(httpserver, answered):
+    httpserver.expect_request("/v1/decisions").respond_with_handler(answer)
+    client = Client("router", url=httpserver.url_for("/"), teacher=lambda state, actions: answered)
+    with client, pytest.raises(TeacherError, match=r"answered .*: return one of refund, answer, or probabilities"):
+        client.decide("x")
+    assert len(httpserver.log) == 1
+
+
+def test_a_teacher_that_changes_its_state_changes_nothing_else(httpserver):
+    def teacher(state, actions):
+        state["n"].append(2)
+        return "answer"
+
+    httpserver.expect_request("/v1/decisions").respond_with_handler(answer)
+    with Client("router", url=httpserver.url_for("/"), teacher=teacher) as client:
+        client.decide({"n": [1]})
+    assert [one["state"] for one in sent(httpserver)] == [{"n": [1]}] * 2
+
+
+@pytest.mark.parametrize("state", [None, 5, [], {"a": json.loads("[" * 480 + "]" * 480)}])
+def test_a_state_that_a_decider_refuses_is_not_sent(client, httpserver, state):
+    with pytest.raises(DataError, match="a state"):
+        client.decide(state)
+    assert not httpserver.log
+
+
+@pytest.mark.parametrize(
+    "report",
+    [{"parts": {}}, {"reward": True}, {"reward": "1"}, {"detail": None}, {"result": [1]}, {"parts": [("a", 1)]}],
+)
+def test_a_report_that_a_decider_refuses_is_not_sent(client, httpserver, report):
+    with pytest.raises(DataError, match="report: "):
+        client.report("d1", **report)
+    with pytest.raises(DataError, match="report: give what decide"):
+        client.report(None, 1.0)
+    assert not httpserver.log
+
+
+def test_what_a_decider_takes_is_taken(client, httpserver):
+    httpserver.expect_request("/v1/decisions").respond_with_json(ANSWER)
+    httpserver.expect_request("/v1/outcomes").respond_with_json({"decision": "d1"})
+    client.report(client.decide([1], episode=""), np.float32(0.5))
+    assert (sent(httpserver)[0], sent(httpserver)[1]["reward"]) == ({"point": "router", "state": {"value": [1]}}, 0.5)
+    with pytest.raises(DataError, match="action=None"):
+        client.record("x", None)
+    with pytest.raises(DataError, match="episode=5: must be a text"):
+        client.decide("x", episode=5)
+
+
+def test_a_client_that_is_closed_says_so(client, httpserver):
+    client.close()
+    with pytest.raises(RequestError, match="the client of point 'router' is closed: make a new one"):
+        client.decide("x")
+
+    async def ask_closed():
+        async with Client("router", url=httpserver.url_for("/")) as client:
+            httpserver.expect_request("/v1/decisions").respond_with_json(ANSWER)
+            await client.adecide("x")
+        await client.adecide("x")
+
+    with pytest.raises(RequestError, match="is closed"):
+        asyncio.run(ask_closed())
+
+
+def test_a_token_that_no_header_can_carry_is_refused():
+    with pytest.raises(ConfigError, match="token: has characters that no header can carry"):
+        Client("router", token="ü")
 
 
 @pytest.mark.parametrize(
@@ -230,7 +320,7 @@ def test_it_lists_the_hrms_of_its_point(httpserver):
 def test_a_decision_made_here_is_recorded_in_an_event_loop_too(httpserver):
     httpserver.expect_request("/v1/decisions").respond_with_json(ANSWER)
     assert both(httpserver, "record", "x", "refund")[1].id == "d1"
-    assert sent(httpserver) == [{"point": "router", "state": "x", "decided": "refund"}] * 2
+    assert sent(httpserver) == [{"point": "router", "state": {"text": "x"}, "decided": "refund"}] * 2
 
 
 def test_what_is_no_json_is_refused_before_it_is_sent(client, httpserver):

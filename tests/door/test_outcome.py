@@ -87,8 +87,38 @@ def test_a_table_of_reports_has_a_column_for_each_part(tmp_path):
 
 @pytest.mark.parametrize("report", [{"reward": "1"}, {"parts": {"speed": 1.0, "price": None}}, {"reward": True}])
 def test_a_reward_that_is_not_a_number_is_refused_by_name(report):
-    with pytest.raises(DataError, match=r"report: (reward|price) must be a number, not"):
+    with pytest.raises(DataError, match=r"report: (reward|parts.price) must be a number, not"):
         Report(**report)
+
+
+@pytest.mark.parametrize(
+    ("report", "named"),
+    [
+        ({"reward": 10**400}, "reward is too large"),
+        ({"parts": {"a": 10**400}}, "parts.a is too large"),
+        ({"parts": {"a": float("nan")}}, "parts.a: nan is not a finite"),
+        ({"parts": {1: 1.0}}, "parts: the name 1 must be a text"),
+        ({"parts": [("a", 1)]}, "parts must name numbers"),
+        ({"parts": {}}, "parts is empty: name a part, or leave parts out"),
+        ({"detail": None}, "detail must be a text, not None"),
+        ({"detail": b""}, "detail must be a text, not b''"),
+        ({"result": [1]}, r"result must be an object, e.g. .*, not \[1\]"),
+        ({"result": []}, "result must be an object"),
+    ],
+)
+def test_a_report_of_other_types_is_refused_by_name(report, named):
+    with pytest.raises(DataError, match=f"report: {named}"):
+        Report(**report)
+
+
+@pytest.mark.parametrize(
+    ("decision", "named"),
+    [(None, "or its id, not None"), (7, "or its id, not 7"), ("\ud800", "the decision's id: .*surrogate")],
+)
+def test_a_report_on_no_decision_says_what_to_give(tmp_path, decision, named):
+    decider = Decider("router", ["a", "b"], lambda state, actions: "a", workspace=tmp_path)
+    with decider, pytest.raises(DataError, match=f"report: .*{named}"):
+        decider.report(decision, 1.0)
 
 
 def test_a_reward_may_be_any_real_number(decided):

@@ -122,6 +122,14 @@ def test_a_seed_that_was_learned_from_measures_nothing(make_agent):
         agent.evaluate(episodes=5)
 
 
+@pytest.mark.parametrize("episodes", [0, -1, 1.5, "2"])
+def test_no_episode_is_no_number_of_episodes(make_agent, episodes):
+    agent = make_agent()
+    for play in (agent.collect, agent.evaluate):
+        with pytest.raises(ConfigError, match="episodes must be a whole number from 1, not"):
+            play(follow_the_sign, episodes=episodes)
+
+
 def test_a_policy_is_asked_about_many_environments_at_once(make_agent):
     asked = []
 

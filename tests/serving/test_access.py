@@ -87,6 +87,8 @@ def test_each_scope_opens_its_routes_alone(start, tmp_path):
         for wrong in ({}, {"authorization": "Bearer nonsense"}, {"authorization": "Basic eDp5"}):
             response = served.client.request(method, url, json=body, headers=wrong)
             assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+            told = "this token is not known here" if "nonsense" in str(wrong) else "send Authorization: Bearer TOKEN"
+            assert told in response.json()["error"]["message"]
     assert served.client.get("/metrics").status_code == 401
     assert served.client.get("/health").status_code == 200
 

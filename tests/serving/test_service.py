@@ -223,3 +223,27 @@ def test_the_client_decides_by_its_teacher_until_the_hrm_does(start, promote, wa
         assert point_store.get(decided.id).outcome.reward == 1.0
         promote()
         wait_for(lambda: client.decide("x").policy == "hrm@1")
+
+
+@pytest.mark.parametrize("depth", [100, 480, 100_000])
+def test_a_state_that_nests_too_deeply_is_refused(start, point_store, depth):
+    served = start()
+    body = '{"point": "support-router", "decided": "refund", "state": {"a": %s}}' % ("[" * depth + "]" * depth)
+    response = served.client.post("/v1/decisions", content=body, headers={"content-type": "application/json"})
+    assert response.status_code in (400, 422)
+    assert "deep" in response.json()["error"]["message"]
+    assert point_store.count() == 0
+
+
+def test_a_body_that_is_no_text_is_named(start):
+    response = start().client.post(
+        "/v1/decisions", content=b'{"state": "\xff"}', headers={"content-type": "application/json"}
+    )
+    assert (response.status_code, response.json()["error"]["message"][:5]) == (400, "body:")
+
+
+def test_a_report_of_no_part_is_refused(start):
+    served = start()
+    made = served.decide(decided="refund").json()["id"]
+    asked = {"point": "support-router", "decision": made, "parts": {}}
+    assert served.client.post("/v1/outcomes", json=asked).status_code == 422

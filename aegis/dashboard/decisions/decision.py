@@ -9,7 +9,7 @@ from typing import Any
 from aegis.dashboard.decisions.filter import deferred_spans
 from aegis.errors import MissingPackageError, StoreError
 from aegis.lifecycle.opening import open_store
-from aegis.rendering import clean_text, render_state
+from aegis.rendering import clean_text, load_state, render_state
 from aegis.serving.point import UnknownDecisionError
 from aegis.store import DecisionStore
 from aegis.store.archive.reading import ARCHIVED, left
@@ -49,7 +49,7 @@ def read_whole(workspace: Workspace, id: str) -> dict[str, Any]:
         if not rows:
             raise UnknownDecisionError(f"no decision {id[:100]!r} is recorded here: look for it in the list")
         row, renamed = _whole(store, rows[0]), store.state.new_names()
-        short, state = _short(row, renamed, _Deferral(store, workspace), bars=None), json.loads(row["state"])
+        short, state = _short(row, renamed, _Deferral(store, workspace), bars=None), load_state(row["state"])
         return short | {
             "state": state,
             "read": render_state(state),
@@ -126,7 +126,7 @@ def _short(
         "at": row["decided_at"],
         "episode": row["episode"],
         "step": row["step"],
-        "state": clean_text(_in_short(json.loads(row["state"])), _SHORT_CHARACTERS),
+        "state": clean_text(_in_short(load_state(row["state"])), _SHORT_CHARACTERS),
         "offered": len(names),
         "action": action,
         "words": clean_text(" ".join(json.loads(row["argument"]).values()), _SHORT_CHARACTERS),

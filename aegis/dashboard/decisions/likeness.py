@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from aegis.dashboard.decisions.decision import read_short
 from aegis.lifecycle.opening import open_store
 from aegis.promotion.judging.resemblance import resemblance, shingles_of
-from aegis.rendering import render_state
+from aegis.rendering import load_state, render_state
 from aegis.serving.point import UnknownDecisionError
 from aegis.store import TrainingLog
 from aegis.store.archive.reading import fill
@@ -47,4 +46,4 @@ def read_like(workspace: Workspace, id: str) -> dict[str, Any]:
 
 
 def _text(state: str) -> str:
-    return render_state(json.loads(state))
+    return render_state(load_state(state))
