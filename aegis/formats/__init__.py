@@ -13,12 +13,13 @@ file       a file opened, its format recognised, its decisions one after the oth
 
 from aegis.formats.file import FORMATS, Reading, Refused, read_decisions
 from aegis.formats.kind import EVERYTHING, By, kinds
-from aegis.formats.record import ANSWER, Fields, LoggedDecision
+from aegis.formats.record import ANSWER, TOGETHER, Fields, LoggedDecision
 
 __all__ = [
     "ANSWER",
     "EVERYTHING",
     "FORMATS",
+    "TOGETHER",
     "By",
     "Fields",
     "LoggedDecision",

@@ -12,6 +12,8 @@ from aegis.errors import DataError
 
 ANSWER = "answer_in_text"
 """The action of a language model that had tools on offer and called none."""
+TOGETHER = "+"
+"""Stands between the names of tools that were called at once: they are one action."""
 
 TEXT_CHARACTERS = 2000
 """A longer text loses its middle where `Fields.whole` is off: a scan reads states by the ten thousand."""

@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from aegis.door.intake.result import Intake
 from aegis.door.outcome import Report, add_outcome, to_number
 from aegis.errors import DataError
-from aegis.formats import LoggedDecision
+from aegis.formats import TOGETHER, LoggedDecision
 from aegis.lifecycle.point import read_point
 from aegis.rendering import canonical_json
 from aegis.store import DecisionStore
 from aegis.store.exchange import EPISODE_RECORDS
 from aegis.store.record import find_fault
-from aegis.types import Action, Decision
+from aegis.types import Action, ActionList, Decision
 
 _SHOWN = 10
 _WORDS = ("words", "name", "description")
@@ -36,6 +36,7 @@ class Adding:
         self._renamed = point.renamed or {}
         self._retired = {getattr(spec, words) for words in _WORDS for spec in point.retired}
         self._places = {name: place for place, name in enumerate(intake.actions.names)}
+        self._combined = _combinations(intake.actions)
         self._contents: Counter[str] = Counter()
         self._first = ""
         self._ordinal = 0
@@ -116,6 +117,9 @@ class Adding:
         offered = {name for label in logged.offered if (name := self._name(label))}
         if not offered:
             return self._intake.actions.names
+        if logged.chat:
+            # Not only where it was taken: a menu that names it there alone would give the answer away.
+            offered |= {name for name, tools in self._combined.items() if tools <= offered}
         return tuple(sorted(offered | {action}, key=self._places.__getitem__))
 
     def _probabilities(self, logged: LoggedDecision, offered: tuple[str, ...]) -> tuple[float, ...] | None:
@@ -146,6 +150,17 @@ class Adding:
             if same_moment and (known.decision.state, known.decision.action.name) == (logged.state, action):
                 return id, True
         raise DataError(f"id: {logged.id or content!r} is another decision's here")
+
+
+def _combinations(actions: ActionList) -> dict[str, set[str]]:
+    """Return the actions that are several tools at once, such as `book+search`, with the names of these tools."""
+    named = {spec.description: spec.name for spec in actions.specs}
+    tools = {spec.name: spec.description.split(TOGETHER) for spec in actions.specs}
+    return {
+        name: {named[one] for one in parts}
+        for name, parts in tools.items()
+        if len(parts) > 1 and all(one in named for one in parts)
+    }
 
 
 def _digest(text: str) -> str:
