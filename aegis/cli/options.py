@@ -278,6 +278,22 @@ EpisodeOption = Annotated[
     str,
     typer.Option("--episode", help="Field or column with the conversation, task or user. Default: looked for."),
 ]
+TeacherFieldOption = Annotated[
+    str,
+    typer.Option(
+        "--teacher-field",
+        help="Field or column with who decided. Default: the model that a log names, teacher, policy or model beside"
+        " an input; none in a table.",
+    ),
+]
+KeepInStateOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep",
+        metavar="NAME",
+        help="A column that is part of the state, though its name says time, id or the like. May be repeated.",
+    ),
+]
 ByOption = Annotated[
     Literal["auto", "menu", "system", "all"],
     typer.Option(

@@ -88,7 +88,7 @@ def _exchange(
         name=name_in(sources),
         episode=episode_in(sources, fields),
         at=moment_of(sources[::-1]),
-        teacher=first_text(sources[::-1], ("model",)),
+        teacher=first_text(sources[::-1], (fields.teacher or "model",)),
         id=first_text([sources[0], sources[-1]], ("id", "custom_id")),
         reward=reward_in(sources, fields),
         whole=fields.whole,

@@ -1,19 +1,14 @@
-"""Examples: `{"input": ..., "label": ...}`, AEGIS's own records, rows of a table with a column of labels."""
+"""Examples: `{"input": ..., "label": ...}`, flat ones without `input`, and AEGIS's own records."""
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aegis.errors import DataError
+from aegis.formats.column import Uses, describe_uses, find_uses, uses_beside_input
 from aegis.formats.record import (
-    EPISODE_FIELDS,
-    MOMENT_FIELDS,
-    NAME_FIELDS,
-    REWARD_FIELDS,
-    TEACHER_FIELDS,
     Fields,
     LoggedDecision,
     bounded,
@@ -26,35 +21,52 @@ from aegis.rendering import is_blank, to_state
 
 LABEL_FIELDS = ("label", "action", "decision", "class", "category", "intent", "route", "target")
 """What a field or a column with the action is called, the likeliest first."""
-_OFFERED_FIELDS = ("actions", "options", "labels")
-_BESIDE = frozenset(
-    {*EPISODE_FIELDS, *MOMENT_FIELDS, *TEACHER_FIELDS, *NAME_FIELDS, *REWARD_FIELDS, *_OFFERED_FIELDS}
-    | {"id", "step", "probabilities"}
-)
-"""Fields that are no part of a state where an example has no `input`"""
 
 
-def parse_plain(value: Any, fields: Fields) -> list[LoggedDecision]:
-    """Return the decision of `{"input": text or JSON, "label": ...}`.
+def parse_plain(value: Any, fields: Fields, uses: Uses) -> list[LoggedDecision]:
+    """Return the decision of `{"input": text or JSON, "label": ...}`, or of a flat example.
 
-    Without `input` the other fields are the state.
+    uses: of the fields of flat examples.
     """
     if not isinstance(value, Mapping):
         raise DataError("expected an object with input and label")
     field = fields.label or label_field(value)
     if field not in value:
         raise DataError(f"{field}: is missing; --label names the field with the action")
-    if "input" in value:
-        given = value["input"]
-        if is_blank(given):
-            raise DataError("input: is empty: nothing to decide by")
-        state = dict(given) if isinstance(given, Mapping) else {"input": given}
-    else:
-        beside = _BESIDE | {field, fields.episode, fields.reward}
-        state = {key: inner for key, inner in value.items() if key not in beside}
+    if "input" not in value:
+        return parse_flat(value, field, fields, uses)
+    given = value["input"]
+    if is_blank(given):
+        raise DataError("input: is empty: nothing to decide by")
+    state = dict(given) if isinstance(given, Mapping) else {"input": given}
+    return [_logged(value, state, label_of(value[field], field), fields, uses_beside_input(fields))]
+
+
+def parse_flat(
+    value: Mapping[str, Any],
+    label: str,
+    fields: Fields,
+    uses: Uses,
+    read: Callable[[Any], Any] = lambda value: value,
+) -> list[LoggedDecision]:
+    """Return the decision of a flat record: what has no other use is its state. read: reads a value of the state."""
+    state = {key: read(inner) for key, inner in value.items() if key != label and key not in uses.beside}
     if not state:
-        raise DataError("input: is missing")
-    return [_logged(value, state, label_of(value[field], field), fields)]
+        raise DataError(f"no field besides the action and {', '.join(uses.beside) or 'nothing'}: nothing to decide by")
+    return [_logged(value, state, label_of(value[label], label), fields, uses)]
+
+
+def find_plain_uses(values: Sequence[Any], fields: Fields) -> tuple[Uses, list[str]]:
+    """Return what the fields of the flat ones among these examples are used for, and what to tell a person."""
+    flat = [value for value in values if isinstance(value, Mapping) and "input" not in value]
+    names = list(dict.fromkeys(key for value in flat for key in value))
+
+    def filled(name: str) -> list[Any]:
+        return [value[name] for value in flat if value.get(name) not in (None, "")]
+
+    label = fields.label or next(map(label_field, flat), LABEL_FIELDS[0])
+    uses = find_uses(names, filled, label, fields)
+    return uses, describe_uses(uses, names, filled, fields)
 
 
 def label_field(value: Mapping[str, Any]) -> str:
@@ -74,7 +86,7 @@ def parse_own(value: Any, fields: Fields) -> list[LoggedDecision]:
         whole = to_state(dict(state) if isinstance(state, Mapping) else state)
     except DataError as error:
         raise DataError(f"state: {error}") from None
-    return [_logged(value, whole, label_of(name, "action"), fields)]
+    return [_logged(value, whole, label_of(name, "action"), fields, uses_beside_input(fields))]
 
 
 def is_own(value: Any) -> bool:
@@ -92,44 +104,10 @@ def is_plain(value: Any, fields: Fields) -> bool:
     return isinstance(value, Mapping) and bool(names & set(value))
 
 
-def find_label(columns: Sequence[str], fields: Fields) -> str:
-    """Return the column with the action; raises `DataError` where it can't be told."""
-    if fields.label:
-        if fields.label not in columns:
-            raise DataError(f"--label {fields.label}: no such column; there are {', '.join(columns)}")
-        return fields.label
-    by_name = {column.strip().casefold(): column for column in columns}
-    found = [by_name[name] for name in LABEL_FIELDS if name in by_name]
-    if len(found) != 1:
-        several = f"{', '.join(found)} may each be it" if found else f"the columns are {', '.join(columns)}"
-        raise DataError(f"which column is the action? {several}: name it with --label")
-    return found[0]
-
-
-def parse_row(columns: Sequence[str], row: Sequence[str], label: str, fields: Fields) -> list[LoggedDecision]:
-    """Return the decision in a row of a table."""
-    if len(row) != len(columns):
-        raise DataError(f"{len(row)} cells, and the head has {len(columns)}")
-    value = dict(zip(columns, row, strict=True))
-    beside = _BESIDE | {label, fields.episode, fields.reward}
-    state = {key: _cell(text) for key, text in value.items() if key not in beside}
-    if not state:
-        raise DataError("no column besides the action: nothing to decide by")
-    # A table's names of actions say what was on offer nowhere; `options` in a column are text like any other.
-    plain = {key: text for key, text in value.items() if key not in _OFFERED_FIELDS}
-    return [_logged(plain, state, label_of(value[label], label), fields)]
-
-
-def _cell(text: str) -> float | str:
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return number if math.isfinite(number) else text
-
-
-def _logged(value: Mapping[str, Any], state: Mapping[str, Any], action: str, fields: Fields) -> LoggedDecision:
-    listed: list[Any] = next((value[name] for name in _OFFERED_FIELDS if isinstance(value.get(name), list)), [])
+def _logged(
+    value: Mapping[str, Any], state: Mapping[str, Any], action: str, fields: Fields, uses: Uses
+) -> LoggedDecision:
+    listed: list[Any] = next((value[name] for name in uses.offered if isinstance(value.get(name), list)), [])
     offered = tuple(sorted({label_of(one, "actions") for one in listed}))
     if offered and action not in offered:
         raise DataError(f"action {action!r} is not among those on offer: {', '.join(offered[:10])}")
@@ -137,12 +115,12 @@ def _logged(value: Mapping[str, Any], state: Mapping[str, Any], action: str, fie
         state={sys.intern(str(key)): inner if fields.whole else _bounded(inner) for key, inner in state.items()},
         action=sys.intern(action),
         offered=offered,
-        name=first_text([value], NAME_FIELDS) if "input" in value or "state" in value else "",
-        episode=first_text([value], (fields.episode,) if fields.episode else EPISODE_FIELDS),
-        at=moment_of([value]),
-        teacher=first_text([value], TEACHER_FIELDS),
-        id=first_text([value], ("id",)),
-        reward=reward_of([value, value.get("outcome")], fields),
+        name=first_text([value], uses.name),
+        episode=first_text([value], uses.episode),
+        at=moment_of([value], uses.moment),
+        teacher=first_text([value], uses.teacher),
+        id=first_text([value], uses.id),
+        reward=reward_of([value, value.get("outcome")], uses.reward),
         probabilities=given if isinstance(given := value.get("probabilities"), Mapping) else None,
     )
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from aegis.errors import DataError
-from aegis.formats.record import ANSWER, LoggedDecision, NoDecision, bounded
+from aegis.formats.record import ANSWER, TOGETHER, LoggedDecision, NoDecision, bounded
 from aegis.rendering import MEDIA
 
 EARLIER_TURNS = 8
@@ -121,7 +121,7 @@ def _tool_decision(exchange: Exchange) -> LoggedDecision:
         if strange := [name for name in called if name not in exchange.tools]:
             raise DataError(f"the answer calls the tool {strange[0]!r}, which the request does not offer")
         offered = tuple(sorted([*exchange.tools, *([ANSWER] if exchange.may_answer or not called else [])]))
-    action = "+".join(sorted(called)) or ANSWER
+    action = TOGETHER.join(sorted(called)) or ANSWER
     return _logged(exchange, action, offered, exchange.name)
 
 

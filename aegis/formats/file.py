@@ -7,13 +7,13 @@ a file that is one JSON value is read whole. `aegis.bounds` says how much is rea
 from __future__ import annotations
 
 import contextlib
-import csv
 import gzip
 import io
 import itertools
+import json
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,21 +23,23 @@ from aegis.bounds import is_packed, lines_of, parse_json, whole_of
 from aegis.errors import DataError
 from aegis.formats.anthropic import is_anthropic
 from aegis.formats.anthropic import parse as parse_anthropic
+from aegis.formats.column import LOOKED_AT, named_in
 from aegis.formats.example import (
     LABEL_FIELDS,
-    find_label,
+    find_plain_uses,
     is_own,
     is_plain,
     label_field,
     parse_own,
     parse_plain,
-    parse_row,
 )
 from aegis.formats.openai import halves, messages_in
 from aegis.formats.openai import parse as parse_openai
-from aegis.formats.record import Fields, LoggedDecision, NoDecision
+from aegis.formats.record import Fields, Item, LoggedDecision, NoDecision
 from aegis.formats.spans import is_spans, spans_of
 from aegis.formats.spans import parse as parse_span
+from aegis.formats.table import DELIMITERS, open_table
+from aegis.rendering import counted
 from aegis.types import Progress, unheard
 
 FORMATS = ("openai", "anthropic", "spans", "csv", "plain", "aegis")
@@ -47,12 +49,13 @@ BLOCK = 20
 """How many consecutive decisions without an episode count as one: neighbours resemble each other."""
 _FIRST_LINES = 20
 _TOLD_LINES = 2000
-_DELIMITERS = ",;\t|"
+_CONVERT = "convert the file to UTF-8"
+_Parse = Callable[[Any], list[LoggedDecision]]
+"""Returns the decisions in a parsed value."""
 _PARSERS: dict[str, Callable[[Any, Fields], list[LoggedDecision]]] = {
     "openai": parse_openai,
     "anthropic": parse_anthropic,
     "spans": parse_span,
-    "plain": parse_plain,
     "aegis": parse_own,
 }
 
@@ -90,15 +93,6 @@ class Reading:
             self.first_refused.append(Refused(position, reason))
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """A parsed value and where it stood, or the reason why there is none."""
-
-    position: str
-    value: Any = None
-    fault: str = ""
-
-
 def read_decisions(
     path: Path, form: str = "auto", fields: Fields | None = None, progress: Progress = unheard
 ) -> Reading:
@@ -111,33 +105,69 @@ def read_decisions(
     if form not in ("auto", *FORMATS):
         raise DataError(f"format {form!r}: give auto, {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
     lines = _lines(path, progress)
-    first = list(itertools.islice((one for one in lines if one[1].strip()), _FIRST_LINES))
+    head, first = _beginning(lines)
     if not first:
         raise DataError(f"{path}: the file is empty: export or copy it again")
-    everything = itertools.chain(first, lines)
+    everything = itertools.chain(head, lines)
     if form == "csv" or (form == "auto" and _is_table(path, first[0][1])):
-        return _read_table(path, everything, first, fields)
-    items: Iterator[_Item] = (_parse_line(*line) for line in everything)
+        return _read_table(path, everything, first[0][1], fields)
+    items: Iterator[Item] = (_parse_line(*line) for line in everything if line[1].strip())
     if _is_whole(first):
         items = _whole(path, progress)
     begin = list(itertools.islice(items, _FIRST_LINES))
     if form == "auto":
         form = _recognise(path, begin, fields)
     reading = Reading(path, form, iter(()))
-    if form == "plain" and not fields.label:
-        label = next((label_field(one.value) for one in begin if isinstance(one.value, Mapping)), LABEL_FIELDS[0])
-        if label != LABEL_FIELDS[0]:
-            reading.notes.append(_taken_for("field", label))
-    reading.decisions = _decisions(itertools.chain(begin, items), reading, fields)
+    parse: _Parse
+    if form == "plain":
+        if any(isinstance(one.value, Mapping) and "input" not in one.value for one in begin):
+            begin += itertools.islice(items, LOOKED_AT)
+        parse = _plain_parser(begin, reading, fields)
+    elif fields.keep:
+        raise DataError(f"{path}: --keep {fields.keep[0]}: that is for tables and for examples without input")
+    else:
+        parse = _with(_PARSERS[form], fields)
+    reading.decisions = _decisions(itertools.chain(begin, items), reading, parse, named_in(fields))
     return reading
 
 
-def _taken_for(what: str, label: str) -> str:
-    return f"{what} {label!r} is taken for the action (--label names another one)"
+def _with(parse: Callable[[Any, Fields], list[LoggedDecision]], fields: Fields) -> _Parse:
+    return lambda value: parse(value, fields)
 
 
-def _decisions(items: Iterator[_Item], reading: Reading, fields: Fields) -> Iterator[LoggedDecision]:
-    parse = _PARSERS[reading.format]
+def _beginning(lines: Iterator[tuple[int, str]]) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+    """Return the lines up to a number of filled ones, and those without the empty ones."""
+    head: list[tuple[int, str]] = []
+    first: list[tuple[int, str]] = []
+    for line in lines:
+        head.append(line)
+        if line[1].strip():
+            first.append(line)
+        if len(first) == _FIRST_LINES:
+            break
+    return head, first
+
+
+def _plain_parser(begin: list[Item], reading: Reading, fields: Fields) -> _Parse:
+    """Return what reads plain examples, as their first ones are; what was found out stands in the reading's notes."""
+    values = [one.value for one in begin]
+    if not fields.label:
+        label = next((label_field(value) for value in values if isinstance(value, Mapping)), LABEL_FIELDS[0])
+        if label != LABEL_FIELDS[0]:
+            reading.notes.append(f"field {label!r} is taken for the action (--label names another one)")
+    uses, notes = find_plain_uses(values, fields)
+    reading.notes += notes
+    return partial(parse_plain, fields=fields, uses=uses)
+
+
+def _decisions(
+    items: Iterator[Item], reading: Reading, parse: _Parse, named: Iterable[tuple[str, str]] = ()
+) -> Iterator[LoggedDecision]:
+    """Yield the decisions.
+
+    named: an option and a field each; `DataError` is raised at the end for a field that no record has.
+    """
+    wanted = {name: option for option, name in named}
     for item in items:
         if _is_metadata(item, reading.format):
             reading.metadata = item.value["metadata"]
@@ -148,10 +178,24 @@ def _decisions(items: Iterator[_Item], reading: Reading, fields: Fields) -> Iter
             continue
         parts = spans_of(item.value) if reading.format == "spans" else iter([("", item.value)])
         for where, value in parts:
-            yield from _tried(partial(parse, value, fields), f"{item.position} {where}".strip(), reading)
+            for name in [name for name in wanted if _has_field(value, name)]:
+                del wanted[name]
+            yield from _tried(partial(parse, value), f"{item.position} {where}".strip(), reading)
+    for name, option in wanted.items():
+        if reading.lines > reading.refused:
+            raise DataError(f"{reading.path}: {option} {name}: no record has such a field")
 
 
-def _is_metadata(item: _Item, form: str) -> bool:
+def _has_field(value: Any, name: str, depth: int = 3) -> bool:
+    """Tell whether a record, or an object in it such as its request's metadata, has a field of this name."""
+    if isinstance(value, list):
+        return any(isinstance(pair, Mapping) and pair.get("key") == name for pair in value)  # a span's attributes
+    if not isinstance(value, Mapping):
+        return False
+    return name in value or (depth > 0 and any(_has_field(inner, name, depth - 1) for inner in value.values()))
+
+
+def _is_metadata(item: Item, form: str) -> bool:
     """Tell whether an item describes the records after it, and is none itself."""
     value = item.value
     if not isinstance(value, Mapping) or not isinstance(value.get("metadata"), Mapping):
@@ -190,7 +234,7 @@ def _placed(found: list[LoggedDecision], position: str) -> list[LoggedDecision]:
     ]
 
 
-def _recognise(path: Path, items: list[_Item], fields: Fields) -> str:
+def _recognise(path: Path, items: list[Item], fields: Fields) -> str:
     values = [item.value for item in items if not item.fault]
     found = Counter(form for value in values if (form := _shape(value, fields)))
     if not found:
@@ -219,11 +263,16 @@ def _shape(value: Any, fields: Fields) -> str:
 
 def _lines(path: Path, progress: Progress) -> Iterator[tuple[int, str]]:
     """Yield each line with its number, from 1."""
+    number = 0
     with _opened(path) as file:
-        for number, line in enumerate(lines_of(path, file), start=1):
-            if number % _TOLD_LINES == 0:
-                progress(f"Reading {path.name}, line {number:,}", 0, 0)
-            yield number, line
+        try:
+            for number, line in enumerate(lines_of(path, file), start=1):
+                if number % _TOLD_LINES == 0:
+                    progress(f"Reading {path.name}, line {number:,}", 0, 0)
+                yield number, line
+        except UnicodeDecodeError as error:
+            bad = number + 1 + error.object[: error.start].count(b"\n")
+            raise DataError(f"{path}, line {bad}: not UTF-8 text ({error.reason}): {_CONVERT}") from None
 
 
 @contextlib.contextmanager
@@ -235,7 +284,7 @@ def _opened(path: Path) -> Iterator[IO[str]]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: not a whole gzip file ({error}): copy or make it again") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text ({error.reason}): convert the file to UTF-8") from None
+        raise DataError(f"{path}: not UTF-8 text ({error.reason}): {_CONVERT}") from None
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -252,13 +301,23 @@ def _unreadable(path: Path, error: OSError) -> DataError:
     return DataError(f"{path}: can't be read: {error.strerror or error}")
 
 
-def _parse_line(number: int, line: str) -> _Item:
+def _parse_line(number: int, line: str) -> Item:
     try:
-        return _Item(f"line {number}", parse_json(line))
+        return Item(f"line {number}", parse_json(line))
     except DataError as error:
-        return _Item(f"line {number}", fault=str(error))
+        return Item(f"line {number}", fault=str(error))
+    except json.JSONDecodeError as error:
+        return Item(f"line {number}", fault=f"not JSON: {_explain(error)}")
     except ValueError as error:
-        return _Item(f"line {number}", fault=f"not JSON: {error}")
+        return Item(f"line {number}", fault=f"not JSON: {error}")
+
+
+def _explain(error: json.JSONDecodeError) -> str:
+    """Return what is wrong with a line. The error's own count of lines would contradict the file's."""
+    length = len(error.doc.rstrip())
+    if error.msg.startswith("Unterminated string") or error.pos >= length:
+        return f"cut off after {counted(length, 'character')}"
+    return f"{error.msg} at character {error.pos + 1:,}"
 
 
 def _is_whole(first: list[tuple[int, str]]) -> bool:
@@ -271,7 +330,7 @@ def _is_whole(first: list[tuple[int, str]]) -> bool:
     return isinstance(begin.value, list) or (isinstance(begin.value, Mapping) and "examples" in begin.value)
 
 
-def _whole(path: Path, progress: Progress) -> Iterator[_Item]:
+def _whole(path: Path, progress: Progress) -> Iterator[Item]:
     progress(f"Reading {path.name}", 0, 0)
     with _opened(path) as file:
         text = whole_of(path, file)
@@ -281,48 +340,22 @@ def _whole(path: Path, progress: Progress) -> Iterator[_Item]:
         raise DataError(f"{path}: {error}: remove what is") from None
     except ValueError as error:
         raise DataError(f"{path}: not JSON ({error}): correct it there; one record a line is read, too") from None
-    metadata: list[_Item] = []
+    metadata: list[Item] = []
     if isinstance(value, Mapping) and isinstance(value.get("examples"), list):
-        metadata = [_Item("metadata", {"metadata": value.get("metadata") or {}})]
+        metadata = [Item("metadata", {"metadata": value.get("metadata") or {}})]
         value = value["examples"]
     if isinstance(value, list):
-        return itertools.chain(metadata, (_Item(f"item {place}", one) for place, one in enumerate(value)))
-    return iter([_Item("the file", value)])
+        return itertools.chain(metadata, (Item(f"item {place}", one) for place, one in enumerate(value)))
+    return iter([Item("the file", value)])
 
 
 def _is_table(path: Path, line: str) -> bool:
     names = [suffix.lower() for suffix in path.suffixes]
-    return ".csv" in names or ".tsv" in names or (line.lstrip()[:1] not in "{[" and any(d in line for d in _DELIMITERS))
+    return ".csv" in names or ".tsv" in names or (line.lstrip()[:1] not in "{[" and any(d in line for d in DELIMITERS))
 
 
-def _read_table(path: Path, lines: Iterator[tuple[int, str]], first: list[tuple[int, str]], fields: Fields) -> Reading:
-    delimiter = max(_DELIMITERS, key=first[0][1].count)
-    rows = csv.reader((line for _, line in lines), delimiter=delimiter)
-    try:
-        columns = next(rows)
-        label = find_label(columns, fields)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-    except csv.Error as error:
-        raise DataError(f"{path}, line {rows.line_num}: not a table's head ({error}): correct it there") from None
-    reading = Reading(path, "csv", iter(()))
-    if not fields.label:
-        reading.notes.append(_taken_for("column", label))
-    reading.decisions = _rows(rows, columns, label, reading, fields)
+def _read_table(path: Path, lines: Iterator[tuple[int, str]], head: str, fields: Fields) -> Reading:
+    table = open_table(path, lines, head, fields)
+    reading = Reading(path, "csv", iter(()), table.notes)
+    reading.decisions = _decisions(table.items, reading, table.parse)
     return reading
-
-
-def _rows(rows: Any, columns: list[str], label: str, reading: Reading, fields: Fields) -> Iterator[LoggedDecision]:
-    while True:
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            reading.lines += 1
-            reading.refuse(f"line {rows.line_num}", f"not a row: {error}")
-            continue
-        if not row:
-            continue
-        reading.lines += 1
-        yield from _tried(partial(parse_row, columns, row, label, fields), f"line {rows.line_num}", reading)

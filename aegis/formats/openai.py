@@ -95,7 +95,7 @@ def exchange_of(
         name=name_in(sources),
         episode=episode_in(sources, fields),
         at=moment_of(sources[::-1]),
-        teacher=first_text(sources[::-1], ("model",)),
+        teacher=first_text(sources[::-1], (fields.teacher or "model",)),
         id=first_text([sources[0], sources[-1]], ("id", "custom_id")),
         reward=reward_in(sources, fields),
         whole=fields.whole,
@@ -160,7 +160,7 @@ def episode_in(sources: Sequence[Mapping[str, Any]], fields: Fields) -> str:
 
 def reward_in(sources: Sequence[Mapping[str, Any]], fields: Fields) -> Any:
     """Return the reward that the line or the request's metadata names, or None."""
-    return reward_of([*sources, *(source.get("metadata") for source in sources)], fields)
+    return reward_of([*sources, *(source.get("metadata") for source in sources)], fields.rewards)
 
 
 def _tools(request: Mapping[str, Any]) -> dict[str, Any] | None:

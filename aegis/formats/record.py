@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from aegis.errors import DataError
+from aegis.rendering import write_number
 
 ANSWER = "answer_in_text"
 """The action of a language model that had tools on offer and called none."""
+TOGETHER = "+"
+"""Stands between the names of tools that were called at once: they are one action."""
 
 TEXT_CHARACTERS = 2000
 """A longer text loses its middle where `Fields.whole` is off: a scan reads states by the ten thousand."""
@@ -20,7 +24,11 @@ MOMENT_FIELDS = ("timestamp", "time", "created_at", "created", "decided_at", "da
 TEACHER_FIELDS = ("teacher", "policy", "model")
 NAME_FIELDS = ("point", "decision_point", "name")
 REWARD_FIELDS = ("reward",)
-_YEAR_3000 = 32_503_680_000
+_EARLIEST, _LATEST = 946_684_800, 4_102_444_800
+"""The years 2000 and 2100 in seconds since 1970. A number outside of them is no moment: a column `time` may hold 18."""
+
+
+_NUMERAL = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 
 
 class NoDecision(DataError):
@@ -37,8 +45,26 @@ class Fields:
     """The field or column with the conversation, task or user that a decision belongs to."""
     reward: str = ""
     """The field or column with what the decision brought."""
+    teacher: str = ""
+    """The field or column with who decided."""
+    keep: tuple[str, ...] = ()
+    """Fields or columns of a flat record that are part of its state, whatever their names say."""
     whole: bool = False
     """Whether states are whole: no text loses its middle, and no turn of a chat is left out."""
+
+    @property
+    def rewards(self) -> tuple[str, ...]:
+        """Names of the field with the reward."""
+        return (self.reward,) if self.reward else REWARD_FIELDS
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A parsed value and where it stood, or the reason why there is none."""
+
+    position: str
+    value: Any = None
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +107,8 @@ def first_text(sources: Iterable[Any], names: Iterable[str]) -> str:
     return ""
 
 
-def reward_of(sources: Iterable[Any], fields: Fields) -> Any:
+def reward_of(sources: Iterable[Any], names: Sequence[str]) -> Any:
     """Return what the first source with a reward says of it, or None."""
-    names = (fields.reward,) if fields.reward else REWARD_FIELDS
     for source in sources:
         for name in names if isinstance(source, Mapping) else ():
             if source.get(name) not in (None, ""):
@@ -91,29 +116,35 @@ def reward_of(sources: Iterable[Any], fields: Fields) -> Any:
     return None
 
 
-def moment_of(sources: Iterable[Any]) -> datetime | None:
-    """Return the first moment that these sources name: ISO 8601, or seconds since 1970."""
+def moment_of(sources: Iterable[Any], names: Sequence[str] = MOMENT_FIELDS) -> datetime | None:
+    """Return the first moment that these sources name."""
     for source in sources:
-        for name in MOMENT_FIELDS if isinstance(source, Mapping) else ():
+        for name in names if isinstance(source, Mapping) else ():
             if (moment := parse_moment(source.get(name))) is not None:
                 return moment
     return None
 
 
 def parse_moment(value: Any) -> datetime | None:
-    """Return ISO 8601 text, or seconds, milliseconds or nanoseconds since 1970, as a moment; None for anything else."""
-    if isinstance(value, str) and not value.isdigit():
+    """Return ISO 8601 text, or seconds, milliseconds or nanoseconds since 1970, as a moment; None for anything else.
+
+    A number counts where it lies in the years 2000 to 2100.
+    """
+    if isinstance(value, str) and not _NUMERAL.fullmatch(value.strip()):
         try:
-            moment = datetime.fromisoformat(value)
+            moment = datetime.fromisoformat(value.strip())
         except ValueError:
             return None
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)) or not value:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
-    seconds = float(value)
-    while math.isfinite(seconds) and seconds > _YEAR_3000:
+    try:
+        seconds = float(value)
+    except OverflowError:
+        return None
+    while math.isfinite(seconds) and seconds > _LATEST:
         seconds /= 1000
-    return datetime.fromtimestamp(seconds, UTC) if 0 < seconds <= _YEAR_3000 else None
+    return datetime.fromtimestamp(seconds, UTC) if _EARLIEST <= seconds <= _LATEST else None
 
 
 def bounded(text: str, limit: int = TEXT_CHARACTERS) -> str:
@@ -127,7 +158,7 @@ def label_of(value: Any, where: str) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        return write_number(value) if isinstance(value, float) else str(value)
     if isinstance(value, str) and value.strip():
         return value.strip()
     found = repr(value) if value not in (None, "") else "nothing"

@@ -17,6 +17,7 @@ from aegis.formats.openai import SYSTEM_ROLES
 from aegis.formats.record import ANSWER, Fields, LoggedDecision, NoDecision, first_text, parse_moment, reward_of
 
 _PREFIX = "gen_ai."
+_MODELS = ("gen_ai.response.model", "gen_ai.request.model")
 _MODEL_OPERATIONS = frozenset({"", "chat", "generate_content", "text_completion"})
 _RESULT_TYPES = frozenset({"tool_call_response", "server_tool_call_response"})
 _NO_WORDS = _RESULT_TYPES | {"tool_call", "server_tool_call", "reasoning"}
@@ -75,9 +76,9 @@ def parse(span: Any, fields: Fields) -> list[LoggedDecision]:
             name=str(attributes.get("gen_ai.agent.name", "")),
             episode=_episode(span, attributes, fields),
             at=parse_moment(span.get("startTimeUnixNano", span.get("start_time", span.get("startTime")))),
-            teacher=first_text([attributes], ("gen_ai.response.model", "gen_ai.request.model")),
+            teacher=first_text([attributes], (fields.teacher,) if fields.teacher else _MODELS),
             id=first_text([span, span.get("context")], ("spanId", "span_id")),
-            reward=reward_of([attributes], fields),
+            reward=reward_of([attributes], fields.rewards),
             whole=fields.whole,
             unread=unread_in(message.get("parts") for message in received),
             named_in_text=fields.label == ANSWER,

@@ -32,7 +32,7 @@ JSON = st.recursive(
 
 @given(value=JSON)
 def test_whatever_a_line_holds_the_next_one_is_read(value, tmp_path_factory):
-    for form in _PARSERS:
+    for form in (*_PARSERS, "plain"):
         path = tmp_path_factory.mktemp("any") / "log.jsonl"
         path.write_text('{"odd": 1}\n' + json.dumps(value) + "\n" + '{"odd": 2}\n', "utf-8")
         reading = read_decisions(path, form, Fields())
@@ -87,4 +87,23 @@ def test_a_missing_file_and_half_a_packed_one_are_refused(tmp_path):
 
 
 def test_each_format_has_a_parser_or_is_the_table():
-    assert set(FORMATS) == {*_PARSERS, "csv"}
+    assert set(FORMATS) == {*_PARSERS, "csv", "plain"}
+
+
+def test_an_empty_line_is_no_record_and_a_line_that_was_cut_off_is_called_so(read):
+    good = {"input": "x", "label": "a"}
+    reading, decisions = read(good, "", good, '{"input": "x", "la', '{"input": "x",', "  ", '{"input": }')
+    assert (len(decisions), reading.lines) == (2, 5)
+    assert [(one.position, one.reason) for one in reading.first_refused] == [
+        ("line 4", "not JSON: cut off after 18 characters"),
+        ("line 5", "not JSON: cut off after 14 characters"),
+        ("line 7", "not JSON: Expecting value at character 11"),
+    ]
+
+
+@pytest.mark.parametrize("before", [1, 5000])
+def test_bytes_that_are_not_utf_8_are_named_by_their_line(tmp_path, before):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"input": "x", "label": "a"}\n' * before + b'{"input": "\xe4", "label": "a"}\n' * 2)
+    with pytest.raises(DataError, match=f"log.jsonl, line {before + 1}: not UTF-8 text"):
+        list(read_decisions(path).decisions)

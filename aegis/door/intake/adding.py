@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from datetime import datetime, timedelta
+from typing import Any
 
 from aegis.door.intake.result import Intake
 from aegis.door.outcome import Report, add_outcome, to_number
 from aegis.errors import DataError
-from aegis.formats import LoggedDecision
+from aegis.formats import TOGETHER, LoggedDecision
 from aegis.lifecycle.point import read_point
 from aegis.rendering import canonical_json
 from aegis.store import DecisionStore
 from aegis.store.exchange import EPISODE_RECORDS
 from aegis.store.record import find_fault
-from aegis.types import Action, Decision
+from aegis.types import Action, ActionList, Decision
 
 _SHOWN = 10
 _WORDS = ("words", "name", "description")
@@ -25,8 +26,12 @@ _WORDS = ("words", "name", "description")
 class Adding:
     """Adds logged decisions to a point, one after the other."""
 
-    def __init__(self, store: DecisionStore, intake: Intake, teacher: str, written: datetime) -> None:
-        self._store, self._intake, self._teacher, self._written = store, intake, teacher, written
+    def __init__(
+        self, store: DecisionStore, intake: Intake, teacher: str, begin: datetime, table: bool = False
+    ) -> None:
+        """Take a point's store. begin: the moment of a decision without one, before the first one that has one."""
+        self._store, self._intake, self._teacher, self._table = store, intake, teacher, table
+        self._last, self._since, self._dated = begin, 0, False
         specs = intake.actions.specs
         # By each word that stands for it. A description counts before a name: it may be a label as the file has it.
         self._names: dict[str, str] = {}
@@ -36,6 +41,7 @@ class Adding:
         self._renamed = point.renamed or {}
         self._retired = {getattr(spec, words) for words in _WORDS for spec in point.retired}
         self._places = {name: place for place, name in enumerate(intake.actions.names)}
+        self._combined = _combinations(intake.actions)
         self._contents: Counter[str] = Counter()
         self._first = ""
         self._ordinal = 0
@@ -51,11 +57,13 @@ class Adding:
         place = self._ordinal
         self._ordinal += 1
         action, reward, id, known = self._find(logged)
+        moment = self._moment(logged)
         if known:
             self._intake.already_there += 1
+            self._intake.nameless += not logged.id and logged.at is None
         else:
             episode = logged.episode or f"import-{self._first}-{place // EPISODE_RECORDS:05d}"
-            self._append(logged, id, episode, action, place)
+            self._append(logged, id, episode, action, moment)
         if reward is not None and (current := self._store.get(id)) is not None and current.outcome is None:
             self._intake.rewards += add_outcome(self._store, id, Report(reward))
 
@@ -78,7 +86,7 @@ class Adding:
         self._first = self._first or content[:12]
         return action, reward, *self._find_id(logged, content, action)
 
-    def _append(self, logged: LoggedDecision, id: str, episode: str, action: str, place: int) -> None:
+    def _append(self, logged: LoggedDecision, id: str, episode: str, action: str, moment: datetime) -> None:
         intake, offered = self._intake, self._offered(logged, action)
         last = self._store.last_step(episode)
         policy = self._teacher or logged.teacher or intake.teacher
@@ -92,14 +100,23 @@ class Adding:
                 probabilities=self._probabilities(logged, offered),
                 policy=policy,
                 id=id,
-                # The file's order stands for the time that it does not say.
-                decided_at=logged.at or self._written + timedelta(microseconds=place),
+                decided_at=moment,
             )
         )
         intake.counts[action] += 1
         intake.undated += logged.at is None
+        intake.blocks += not logged.episode
         if policy != intake.teacher:
             intake.other_teachers[policy] += 1
+
+    def _moment(self, logged: LoggedDecision) -> datetime:
+        """Return when a decision was made; the file's order stands for a time that it does not say."""
+        if logged.at is not None:
+            self._last, self._since, self._dated = logged.at, 0, True
+            return logged.at
+        moment = self._last + timedelta(microseconds=self._since + self._dated)
+        self._since += 1
+        return moment
 
     def _explain(self, label: str) -> str:
         """Return why an action is none of the point's, and what to write in its place."""
@@ -116,6 +133,9 @@ class Adding:
         offered = {name for label in logged.offered if (name := self._name(label))}
         if not offered:
             return self._intake.actions.names
+        if logged.chat:
+            # Not only where it was taken: a menu that names it there alone would give the answer away.
+            offered |= {name for name, tools in self._combined.items() if tools <= offered}
         return tuple(sorted(offered | {action}, key=self._places.__getitem__))
 
     def _probabilities(self, logged: LoggedDecision, offered: tuple[str, ...]) -> tuple[float, ...] | None:
@@ -130,7 +150,9 @@ class Adding:
 
     def _content(self, logged: LoggedDecision) -> str:
         """Return a digest of a decision's content. Decisions of equal content get digests of their own."""
-        parts = [logged.state, logged.action, logged.offered, logged.episode, str(logged.at or ""), logged.teacher]
+        # A cell `12` was the number 12.0 in earlier imports: its digest is the same, so that no row comes twice.
+        state = {key: _float(value) for key, value in logged.state.items()} if self._table else logged.state
+        parts = [state, logged.action, logged.offered, logged.episode, str(logged.at or ""), logged.teacher]
         digest = _digest(canonical_json(parts))
         self._contents[digest] += 1
         return digest if self._contents[digest] == 1 else _digest(f"{digest} {self._contents[digest]}")
@@ -146,6 +168,21 @@ class Adding:
             if same_moment and (known.decision.state, known.decision.action.name) == (logged.state, action):
                 return id, True
         raise DataError(f"id: {logged.id or content!r} is another decision's here")
+
+
+def _combinations(actions: ActionList) -> dict[str, set[str]]:
+    """Return the actions that are several tools at once, such as `book+search`, with the names of these tools."""
+    named = {spec.description: spec.name for spec in actions.specs}
+    tools = {spec.name: spec.description.split(TOGETHER) for spec in actions.specs}
+    return {
+        name: {named[one] for one in parts}
+        for name, parts in tools.items()
+        if len(parts) > 1 and all(one in named for one in parts)
+    }
+
+
+def _float(value: Any) -> Any:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _digest(text: str) -> str:

@@ -7,12 +7,12 @@ import itertools
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aegis.door.intake.adding import Adding
 from aegis.door.intake.result import KEPT_REFUSALS, Intake, IntakeOptions
-from aegis.door.intake.survey import choose_teacher, make_specs, new_actions, survey
+from aegis.door.intake.survey import Kind, choose_teacher, make_specs, new_actions, survey
 from aegis.errors import ConfigError
 from aegis.formats import LoggedDecision, kinds, read_decisions
 from aegis.lifecycle import open_store
@@ -57,10 +57,11 @@ def import_file(
         claim_actions(store, actions)
         store.claim_teacher(teacher.name, teacher.parameters, teacher.source)
         intake = Intake(reading.format, name, actions, teacher.name)
+        intake.notes, intake.dated = tuple(reading.notes), kind.first is not None
         if reading.format == "aegis" and kind.dated:
             _add_records(store, path, options, intake, progress, beware)
         else:
-            _add_logged(store, path, options, intake, progress, beware)
+            _add_logged(store, path, options, intake, _begin(path, kind), progress, beware)
     return intake
 
 
@@ -120,14 +121,14 @@ def _add_logged(
     path: Path,
     options: IntakeOptions,
     intake: Intake,
+    begin: datetime,
     progress: Progress,
     beware: Callable[[int], None],
 ) -> None:
     """Add the decisions of another program's file."""
     reading = read_decisions(path, options.form, options.fields, progress)
     name_of = kinds("all" if reading.format == "aegis" else options.by)
-    written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    adding = Adding(store, intake, options.teacher, written)
+    adding = Adding(store, intake, options.teacher, begin, reading.format == "csv")
 
     def wanted() -> Iterator[LoggedDecision]:
         for decision in reading.decisions:
@@ -138,7 +139,7 @@ def _add_logged(
 
     decisions = wanted()
     first = list(itertools.islice(decisions, _LOOKED_AT))
-    looking = Adding(store, intake, options.teacher, written)
+    looking = Adding(store, intake, options.teacher, begin, reading.format == "csv")
     if (there := store.count()) and not any(looking.knows(decision) for decision in first):
         beware(there)
     for rows in _pages(itertools.chain(first, decisions)):
@@ -149,6 +150,13 @@ def _add_logged(
     kept = intake.first_refused
     intake.refused += reading.refused
     intake.first_refused = [*((one.position, one.reason) for one in reading.first_refused), *kept][:KEPT_REFUSALS]
+
+
+def _begin(path: Path, kind: Kind) -> datetime:
+    """Return a moment for a file's first decision, where it has none: before the first moment, or the file's date."""
+    if kind.first is not None:
+        return kind.first - timedelta(microseconds=kind.decisions)
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
 def _pages(decisions: Iterator[LoggedDecision]) -> Iterator[list[LoggedDecision]]:

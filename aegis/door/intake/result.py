@@ -55,6 +55,14 @@ class Intake:
     """Added decisions that another than the point's teacher made, by who made them"""
     undated: int = 0
     """Added decisions whose time the file does not say"""
+    dated: bool = False
+    """Whether the file says of some decisions when they were made; the others are placed just after them"""
+    blocks: int = 0
+    """Added decisions whose episode the file does not say: so many in a row stand for one"""
+    nameless: int = 0
+    """Decisions already there that have neither an id nor a time, so that an equal one of a later day can't be told"""
+    notes: tuple[str, ...] = ()
+    """What the reader found out by itself"""
     renamed: int = 0
     """Added decisions whose id in the file another decision has"""
 

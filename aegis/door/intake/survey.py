@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ class Kind:
     teachers: Counter[str] = field(default_factory=Counter)
     dated: bool = True
     """Whether the file says of each decision when it was made"""
+    first: datetime | None = None
+    """The first moment in the file"""
 
 
 def survey(path: Path, point: Workspace, options: IntakeOptions, progress: Progress) -> tuple[Reading, str, Kind]:
@@ -50,6 +53,7 @@ def survey(path: Path, point: Workspace, options: IntakeOptions, progress: Progr
         if len(kind.labels) > MOST_ACTIONS:
             raise DataError(f"{path}: over {MOST_ACTIONS:,} different actions: name their field with --label")
         kind.dated &= decision.at is not None
+        kind.first = kind.first or decision.at
         if decision.teacher:
             kind.teachers[decision.teacher] += 1
     if not found:

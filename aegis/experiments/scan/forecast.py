@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aegis.experiments.scan.model import MODELS, Model, Probabilities
+from aegis.experiments.scan.model import MODELS, TABLE, Model, Probabilities, choose_fields
 from aegis.experiments.scan.sample import Row
 from aegis.promotion.certifying.certificate import certify
 from aegis.promotion.judging.by_episode import interval_by_episode
@@ -76,6 +76,10 @@ class Forecast:
     bounded: int
     """Decisions that certify."""
     models: list[ModelResult]
+    table: tuple[str, ...]
+    """The fields that the table of fields reads."""
+    sure: bool
+    """Whether this table alone agrees so often that a field of it may say what was decided."""
     best: str
     levels: list[Level]
     share_range: Interval
@@ -104,7 +108,17 @@ def make_forecast(rows: Sequence[Row], progress: Progress) -> Forecast:
     levels = [weigh_level(one, found.confidences, found.right, found.episodes, BOUND_SHARE) for one in LEVELS]
     _, half = split(larger, 0.5)
     learned = MODELS[best](half, smaller, actions).argmax(axis=1) == bound_labels
-    return Forecast(len(larger), len(smaller), results, best, levels, draw_range(found), float(learned.mean()))
+    return Forecast(
+        trained=len(larger),
+        bounded=len(smaller),
+        models=results,
+        table=choose_fields(larger, len(actions)),
+        sure=TABLE in outer and float(outer[TABLE].right.mean()) >= PROMISE,
+        best=best,
+        levels=levels,
+        share_range=draw_range(found),
+        half=float(learned.mean()),
+    )
 
 
 def draw_range(answered: Answered, seed: int = 0) -> Interval:

@@ -49,16 +49,8 @@ def commonest_action(train: Sequence[Row], asked: Sequence[Row], actions: Sequen
 
 
 def field_table(train: Sequence[Row], asked: Sequence[Row], actions: Sequence[str]) -> Probabilities:
-    """Answer by a table of at most three fields of the state, each taken in where it says more than it costs (BIC)."""
-    chosen: tuple[str, ...] = ()
-    best = _worth(train, chosen, len(actions))
-    candidates = _few_valued(train)
-    while len(chosen) < _TABLE_FIELDS:
-        worths = {name: _worth(train, (*chosen, name), len(actions)) for name in candidates if name not in chosen}
-        if not worths or max(worths.values()) <= best:
-            break
-        name = max(worths, key=worths.__getitem__)
-        chosen, best = (*chosen, name), worths[name]
+    """Answer by a table of at most three fields of the state (`choose_fields`)."""
+    chosen = choose_fields(train, len(actions))
     prior = commonest_action(train, asked[:1], actions)[0]
     cells = _cells(train, chosen)
     answers = []
@@ -67,6 +59,20 @@ def field_table(train: Sequence[Row], asked: Sequence[Row], actions: Sequence[st
         seen = np.array([counts[name] for name in actions], dtype=float)
         answers.append((seen + prior) / (seen.sum() + 1))
     return np.array(answers)
+
+
+def choose_fields(train: Sequence[Row], actions: int) -> tuple[str, ...]:
+    """Return at most three fields, each taken in where it says more of the action than it costs (BIC)."""
+    chosen: tuple[str, ...] = ()
+    best = _worth(train, chosen, actions)
+    candidates = _few_valued(train)
+    while len(chosen) < _TABLE_FIELDS:
+        worths = {name: _worth(train, (*chosen, name), actions) for name in candidates if name not in chosen}
+        if not worths or max(worths.values()) <= best:
+            break
+        name = max(worths, key=worths.__getitem__)
+        chosen, best = (*chosen, name), worths[name]
+    return chosen
 
 
 def words_regression(train: Sequence[Row], asked: Sequence[Row], actions: Sequence[str]) -> Probabilities:
@@ -107,9 +113,10 @@ def field_trees(train: Sequence[Row], asked: Sequence[Row], actions: Sequence[st
     return _spread(model.predict_proba(given), model.classes_, actions)
 
 
+TABLE = "a table of fields"
 MODELS: Mapping[str, Model] = {
     "the commonest action": commonest_action,
-    "a table of fields": field_table,
+    TABLE: field_table,
     "trees on the fields": field_trees,
     "regression on words": words_regression,
     "regression on words and pairs": pairs_regression,

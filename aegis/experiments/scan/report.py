@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from aegis.config import DEFAULT_MAX_TOKENS, MIN_TRAINING_DECISIONS
+from aegis.errors import DataError
 from aegis.experiments.scan.forecast import Forecast, make_forecast
 from aegis.experiments.scan.repetition import Repetition, measure_repetition
 from aegis.experiments.scan.sample import Point, collect
-from aegis.formats import By, Reading
+from aegis.formats import By, LoggedDecision, Reading
+from aegis.hrm.codec import StateCodec
+from aegis.hrm.reading.fields import leave_out
 from aegis.types import Progress, unheard
 
 LEAST_DECISIONS = MIN_TRAINING_DECISIONS
@@ -71,12 +74,16 @@ class ScanReport:
         return asdict(self)
 
 
-def scan(reading: Reading, sample: int, by: By = "auto", progress: Progress = unheard) -> ScanReport:
+def scan(
+    reading: Reading, sample: int, by: By = "auto", progress: Progress = unheard, exclude: Sequence[str] = ()
+) -> ScanReport:
     """Return what the decisions of a file promise.
 
-    sample: at most so many decisions are kept, in whole episodes; all are counted.
+    sample: at most so many decisions are kept, in whole episodes; all are counted. exclude: paths of fields that are
+    left out of the states, as a training leaves them out. Raises `ConfigError` for a malformed path, `DataError` for
+    one that no state has.
     """
-    points = collect(reading.decisions, sample, by)
+    points = collect(_without(reading, StateCodec(exclude=tuple(exclude))), sample, by)
     reports = [describe_point(point, progress) for point in points]
     progress("", 0, 0)
     return ScanReport(
@@ -89,6 +96,18 @@ def scan(reading: Reading, sample: int, by: By = "auto", progress: Progress = un
         notes=reading.notes,
         points=reports,
     )
+
+
+def _without(reading: Reading, codec: StateCodec) -> Iterator[LoggedDecision]:
+    if not codec.exclude:
+        yield from reading.decisions
+        return
+    missing = set(codec.exclude)
+    for decision in reading.decisions:
+        missing -= {path for path in missing if leave_out(decision.state, path)[1]}
+        yield replace(decision, state=codec.leave_out(decision.state))
+    if missing:
+        raise DataError(f"{reading.path}: --exclude {min(missing)}: no state has such a field")
 
 
 def describe_point(point: Point, progress: Progress = unheard) -> PointReport:

@@ -247,3 +247,20 @@ def test_a_line_with_a_former_or_a_retired_action_is_refused_with_the_reason(bri
     assert "action 'ask' is retired here: no training learns from it" in reasons[1]
     assert "action 'refnd' is none of this decision point's: reply, refund" in reasons[2]
     assert found.added == 1
+
+
+def test_several_tools_at_once_are_on_offer_wherever_each_of_them_is(bring, point):
+    lines = [chat(number, "refund") for number in range(3)]
+    both = chat(3)
+    calls = both["response"]["choices"][0]["message"]["tool_calls"]
+    calls.append({"function": {"name": "look up", "arguments": "{}"}})
+    found = bring(*lines, both, chat(4, "look up"))
+    assert found.added == 5
+    menus = {decision.actions for decision, _ in recorded(point)}
+    # A menu that differs where both were called would give the answer away, to the HRM and to the gate alike.
+    assert menus == {("look_up", "look_up_refund", "refund")}
+    narrow = chat(5, "refund")
+    narrow["request"]["tools"] = [{"function": {"name": "refund"}}, {"function": {"name": "other"}}]
+    assert bring(narrow, by="all").added == 1
+    assert recorded(point)[-1].decision.actions == ("refund",)
+    assert bring(*lines, both).already_there == 4

@@ -16,6 +16,7 @@ from aegis.cli.display.output import (
     DECLINED,
     errors_explained,
     fail,
+    mark,
     percentages,
     say,
     show_refused,
@@ -26,7 +27,9 @@ from aegis.cli.options import (
     ByOption,
     EpisodeOption,
     FormatOption,
+    KeepInStateOption,
     LabelOption,
+    TeacherFieldOption,
     WorkspaceOption,
     YesOption,
 )
@@ -64,6 +67,8 @@ def import_(
     teacher: Annotated[
         str, typer.Option(help="Count all decisions as this teacher's. Default: the model that the file names.")
     ] = "",
+    teacher_field: TeacherFieldOption = "",
+    keep: KeepInStateOption = None,
     actions: Annotated[
         str,
         typer.Option(help="All actions of a new point, with commas between. Default: those that the file shows."),
@@ -82,6 +87,7 @@ def import_(
         check_folder(place.folder)
         if point is None:
             given = {"--from": kind, "--label": label, "--episode": episode, "--reward": reward, "--teacher": teacher}
+            given |= {"--teacher-field": teacher_field, "--keep": ",".join(keep or ())}
             alone = [option for option, value in {**given, "--actions": actions}.items() if value]
             if alone or by != "auto" or form not in ("auto", "aegis"):
                 fail(f"{', '.join(alone) or '--by and --format'}: {_WITH_POINT}")
@@ -92,7 +98,9 @@ def import_(
         from aegis.formats import Fields
 
         names = tuple(name.strip() for name in actions.split(",") if name.strip())
-        options = IntakeOptions(form, Fields(label, episode, reward), by, kind, teacher, names)
+        options = IntakeOptions(
+            form, Fields(label, episode, reward, teacher_field, tuple(keep or ())), by, kind, teacher, names
+        )
         with _written_to(place, dry_run) as target:
             _import_into_point(file, place, target, options, yes)
 
@@ -131,17 +139,18 @@ def _import_into_point(file: Path, place: Workspace, target: Workspace, options:
     added = f"{counted(found.added, 'decision')} {'added' if target == place else 'would be added'}"
     others = f"{found.already_there:,} already there, {found.refused:,} refused"
     rewards = f", {counted(found.rewards, 'reward')}" if found.rewards else ""
-    say(f"✓ {added}, {others}{rewards} (read as {found.format})")
+    used = bool(found.added or found.already_there)
+    say(f"{mark(used)} {added}, {others}{rewards} (read as {found.format})")
     for line in _describe(found):
         say(f"  {line}")
+    if not used:
+        raise typer.Exit(BAD_INPUT)
     if not options.teacher:
         name = clean_text(found.teacher)
         say(
             f"  a Decider goes on here if its teacher is named {name} (another one: --teacher NAME, at another --point)"
         )
     say(f"  next: `aegis check{place.options}`" if target == place else "  next: the same without --dry-run")
-    if not found.added and not found.already_there:
-        raise typer.Exit(BAD_INPUT)
 
 
 def _add_or_ask(add: Callable[[Callable[[int], None]], Result], place: Workspace, yes: bool) -> Result:
@@ -171,7 +180,9 @@ def _in_terminal() -> bool:
 
 def _describe(found: Intake) -> list[str]:
     """Return what else a person should know of an import."""
-    lines = [f"teacher: {clean_text(found.teacher)}"]
+    from aegis.store.exchange import EPISODE_RECORDS
+
+    lines = [f"teacher: {clean_text(found.teacher)}", *(clean_text(note, None) for note in found.notes)]
     if found.counts:
         shares = percentages(found.counts)
         shown = [f"{name} {count:,} ({shares[name]}%)" for name, count in found.counts.most_common(SHOWN_ACTIONS)]
@@ -184,7 +195,18 @@ def _describe(found: Intake) -> list[str]:
             " (--teacher NAME counts all as one teacher's)"
         )
     if found.undated:
-        lines.append(f"{counted(found.undated, 'decision')} without a time: the file's date and order stand for it")
+        instead = "the place in the file stands for it" if found.dated else "the file's date and order stand for it"
+        lines.append(f"{counted(found.undated, 'decision')} without a time: {instead}")
+    if found.blocks:
+        lines.append(
+            f"{counted(found.blocks, 'decision')} without an episode: {EPISODE_RECORDS} in a row stand for one"
+            " (--episode names a field)"
+        )
+    if found.nameless:
+        lines.append(
+            f"⚠ {found.nameless:,} of those already there have neither an id nor a time: an equal one of a later day"
+            " can't be told from it, and is not added"
+        )
     if found.renamed:
         lines.append(f"⚠ {counted(found.renamed, 'id')} taken by other decisions: these got new ids")
     if found.other_kinds:

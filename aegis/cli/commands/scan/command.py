@@ -11,7 +11,16 @@ import typer
 from aegis.cli.commands.scan.text import show_report
 from aegis.cli.display.output import errors_explained, fail, say, show_refused
 from aegis.cli.display.progress import waiting
-from aegis.cli.options import ByOption, EpisodeOption, FormatOption, JsonOption, LabelOption
+from aegis.cli.options import (
+    ByOption,
+    EpisodeOption,
+    ExcludeOption,
+    FormatOption,
+    JsonOption,
+    KeepInStateOption,
+    LabelOption,
+    TeacherFieldOption,
+)
 from aegis.packages import require
 from aegis.rendering import counted
 
@@ -23,6 +32,9 @@ def scan(
     form: FormatOption = "auto",
     label: LabelOption = "",
     episode: EpisodeOption = "",
+    teacher: TeacherFieldOption = "",
+    keep: KeepInStateOption = None,
+    exclude: ExcludeOption = None,
     by: ByOption = "auto",
     sample: Annotated[
         int, typer.Option(min=_LEAST_SAMPLE, help="Most decisions that the models see; all of them are counted.")
@@ -35,11 +47,13 @@ def scan(
         with waiting(on_stderr=True) as progress:
             from aegis.formats import Fields, read_decisions
 
-            reading = read_decisions(file, form, Fields(label, episode), progress)
+            reading = read_decisions(
+                file, form, Fields(label, episode, teacher=teacher, keep=tuple(keep or ())), progress
+            )
             progress("Loading what a scan needs", 0, 0)
             from aegis.experiments.scan import scan as scan_file  # takes seconds; a bad path is told before
 
-            report = scan_file(reading, sample, by, progress)
+            report = scan_file(reading, sample, by, progress, exclude or ())
         show_refused(file, [(one.position, one.reason) for one in reading.first_refused], reading.refused)
         if as_json:
             say(json.dumps(report.to_record(), indent=2, ensure_ascii=False))

@@ -76,6 +76,13 @@ def _show_forecast(point: PointReport) -> None:
     rows: list[tuple[str, ...]] = [("agreement of", "held out", "95% interval")]
     rows += [(model.name, f"{model.agreement:.1%}", _range(model.interval)) for model in forecast.models]
     _table(rows)
+    if forecast.table:
+        say(f"  the table of fields reads {clean_text(', '.join(forecast.table), 200)}")
+        if forecast.sure:
+            say(
+                "  ⚠ so few fields all but say the answer: is each of them known before the decision, and not filled in"
+                " with it? (--exclude NAME scans without one, and trains without it)"
+            )
     rows = [("at", "certified share", "agreement there", "in hindsight", "")]
     rows += [_level_row(level) for level in forecast.levels]
     _table(rows)

@@ -40,6 +40,7 @@ def test_an_import_into_a_new_point_says_what_came_in_and_what_to_type_next(run)
         "  teacher: gpt-4o",
         "  actions: refund 2 (50%), answer 2 (50%)",
         "  4 decisions without a time: the file's date and order stand for it",
+        "  4 decisions without an episode: 20 in a row stand for one (--episode names a field)",
         "  a Decider goes on here if its teacher is named gpt-4o (another one: --teacher NAME, at another --point)",
         "  next: `aegis check --point router`",
     ]
@@ -93,6 +94,7 @@ def test_a_dry_run_says_what_would_be_added_and_writes_nothing(run):
         "  teacher: gpt-4o",
         "  actions: refund 2 (50%), answer 2 (50%)",
         "  4 decisions without a time: the file's date and order stand for it",
+        "  4 decisions without an episode: 20 in a row stand for one (--episode names a field)",
         "  a Decider goes on here if its teacher is named gpt-4o (another one: --teacher NAME, at another --point)",
         "  next: the same without --dry-run",
     ]
@@ -130,3 +132,13 @@ def test_an_empty_state_is_refused_with_its_line(run):
     own = write("own.jsonl", *({**record, "state": {"n": n}} for n in range(2)), {**record, "state": {"a": 1}}, record)
     result = run("import", own, "--point", "own", "--actions", "refund,answer")
     assert "line 4: state: a state must not be empty ({})" in result.stderr
+
+
+def test_a_file_of_which_nothing_can_be_used_is_marked_so_and_nothing_comes_next(run):
+    file = write("log.jsonl", *lines(4))
+    assert run("import", file, "--point", "router").exit_code == 0
+    other = write("other.jsonl", *({"input": "x", "label": label} for label in "xyz"))
+    result = run("import", other, "--point", "router")
+    assert result.exit_code == 2
+    assert "❌ 0 decisions added, 0 already there, 3 refused" in result.stdout
+    assert "next: " not in result.stdout

@@ -155,3 +155,39 @@ def test_one_word_answers_of_a_chat_are_actions_where_the_owner_says_so(scan):
     assert done.exit_code == 0, done.output
     assert "40 decisions at 1 decision point" in done.stdout
     assert "    escalate " in done.stdout
+
+
+def leaky(count: int) -> list[dict]:
+    """Return examples in which a field tells the label, as one does that is filled in after the decision."""
+    rng = random.Random(2)
+    labels = [rng.choice(["refund", "status"]) for _ in range(count)]
+    return [
+        {"text": f"order {n}", "team": {"by": f"team-{label}"}, "tier": rng.choice("xy"), "label": label}
+        for n, label in enumerate(labels)
+    ]
+
+
+def test_fields_that_say_the_answer_are_named_and_can_be_left_out(scan):
+    done = scan(*leaky(300))
+    assert done.exit_code == 0, done.output
+    assert "  the table of fields reads team.by\n" in done.stdout
+    assert "⚠ so few fields all but say the answer: is each of them known before the decision" in done.stdout
+    blind = scan(*leaky(300), options=["--exclude", "team.by"])
+    assert blind.exit_code == 0, blind.output
+    assert "so few fields" not in blind.stdout
+    assert "FORECAST: 0% of these decisions" in blind.stdout
+    wrong = scan(*leaky(300), options=["--exclude", "teem"])
+    assert wrong.exit_code == 2
+    assert "--exclude teem: no state has such a field" in wrong.stderr
+
+
+def test_a_column_whose_name_says_time_decides_where_it_holds_no_times(scan):
+    rows = [f"{n % 120},{'long' if n % 120 > 60 else 'short'}" for n in range(7, 2400, 7)]
+    done = scan("time,label", *rows, name="t.csv")
+    assert done.exit_code == 0, done.output
+    assert "time stays in the state: '7' is no time that can be read" in done.stdout
+    models = json.loads(scan("time,label", *rows, name="t.csv", options=["--json"]).stdout)["points"][0]["forecast"]
+    assert {one["name"]: one["agreement"] > 0.95 for one in models["models"]}["trees on the fields"]
+    refused = scan("time,label", *rows, name="t.csv", options=["--episode", "user"])
+    assert refused.exit_code == 2
+    assert "--episode user: no such column; there are time, label" in refused.stderr
