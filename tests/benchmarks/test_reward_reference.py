@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from aegis.lifecycle.rl.reward_evidence import RewardBet
 from benchmarks.reward_monitor import with_effect
-from benchmarks.reward_reference import LENGTH, RenewedBet, simulate
+from benchmarks.reward_reference import LENGTH, simulate
 
 
 def test_equal_versions_seldom_replace_the_reference():
@@ -30,11 +31,11 @@ def test_a_loss_from_the_start_returns_to_the_first_version():
 
 
 def test_a_bet_that_begins_anew_forgets_and_the_others_go_on():
-    rng, bet, fresh = np.random.default_rng(2), RenewedBet(2), RenewedBet(2)
+    rng, bet, fresh = np.random.default_rng(2), RewardBet(2), RewardBet(2)
     looks = [(rng.standard_normal((2, 6)), rng.random((2, 6)) < 0.5) for _ in range(20)]
     for number, look in enumerate(looks):
         if number == 10:
-            bet.begin_anew(np.array([True, False]))
+            bet.forget(np.array([True, False]))
         bet.look(*look)
         if number >= 10:
             fresh.look(*look)

@@ -63,3 +63,9 @@ def test_too_few_rewards_are_not_compared_and_the_figures_name_both_sides():
     assert compare_rewards([1.0] * 3, [1.0] * 100) is None
     same = compare_rewards([1.0] * 30, [1.0] * 100)
     assert same == {"candidate": 1.0, "teacher": 1.0, "decisions": [30, 100], "difference": [0.0, 0.0]}
+
+
+def test_an_absurd_reward_leaves_the_comparison_finite():
+    found = compare_rewards([0.0, 1.0] * 6 + [1e200], [0.0, 1.0] * 6)
+    assert found is not None
+    assert all(np.isfinite([found["candidate"], *found["difference"]]))
