@@ -268,4 +268,6 @@ def test_an_absurd_reward_is_told_once_with_its_decision_and_learning_goes_on(li
     results = [one.results for one in life.log.all()]
     assert not any(one["fault"] for one in results)
     assert all(math.isfinite(one[name]) for one in results for name in ("loss", "entropy", "mean_reward"))
-    assert math.isfinite(compare_rewards(life.store, read_state(life.store)).difference[0])
+    state = read_state(life.store)
+    assert state is not None
+    assert math.isfinite(compare_rewards(life.store, state).difference[0])

@@ -177,7 +177,12 @@ def test_what_a_real_training_keeps_is_enough_and_its_files_are_read_once(worksp
         TrainingLog(store.database).begin(150, store.newest(), plan, utc_now())
     assert carry_out_training(workspace).status == "switched"
     reads = []
-    monkeypatch.setattr(improved, "read_answers", lambda folder: reads.append(folder.name) or read_answers(folder))
+
+    def read(folder):
+        reads.append(folder.name)
+        return read_answers(folder)
+
+    monkeypatch.setattr(improved, "read_answers", read)
     with open_store(workspace) as store:
         registry = ModelRegistry(store, workspace)
         registry.advance(registry.keep(save, {}, "hrm@1"))

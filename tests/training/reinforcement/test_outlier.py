@@ -44,7 +44,8 @@ def test_only_an_error_far_outside_is_bounded():
     bounded, moved = bound_errors(rows, errors, 0.1)
     assert bounded == [*errors[:-1], pytest.approx(FARTHEST)]
     (one,) = moved
-    assert (one.decision, one.reward, one.counted) == ("d43", 1000.0, pytest.approx(FARTHEST))
+    assert (one.decision, one.reward) == ("d43", 1000.0)
+    assert one.counted == pytest.approx(FARTHEST)
     assert one.excess == pytest.approx(100)
     rows[-1] = replace(rows[-1], learn=False)
     assert bound_errors(rows, errors, 0.1)[1] == []
@@ -56,7 +57,7 @@ def test_the_first_estimate_of_a_value_leaves_an_odd_reward_out():
     assert without_outliers(rows, 0.1) == rows
     odd = without_outliers([*rows, [replace(STEP, reward=1e6)]], 0.1)
     assert odd[:-1] == rows
-    assert odd[-1][0].reward < 20
+    assert (odd[-1][0].reward or math.inf) < 20
 
 
 @pytest.mark.parametrize("odd", [1e3, -1e30, 1e200])
