@@ -13,7 +13,15 @@ from aegis.errors import NotEnoughDataError
 from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.point import read_point
 from aegis.rendering import render_state
-from aegis.store import ExchangeResult, LabelBook, RecordedDecisions, RejectedRecord, TeacherClaim, read_examples
+from aegis.store import (
+    DecisionStore,
+    ExchangeResult,
+    LabelBook,
+    RecordedDecisions,
+    RejectedRecord,
+    TeacherClaim,
+    read_examples,
+)
 from aegis.types import ActionList, Decision, Progress, unheard
 from aegis.workspace import Workspace
 
@@ -22,6 +30,8 @@ if TYPE_CHECKING:
     from aegis.training import Dataset, RowSplit, Split
 
 _TOLD_DECISIONS = 500
+_LOOKED_AT = 1000
+"""Newest states in which the fields of `exclude` and `rename` are looked for before a training beside the agent"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +215,20 @@ def check_data(data: TrainingData, progress: Progress = unheard, training: Train
         episodes=len(episodes),
         reading=reading.report(),
     )
+
+
+def find_missing_fields(store: DecisionStore, training: TrainingConfig) -> list[str]:
+    """Return a sentence for each field to leave out or rename that none of the newest states has."""
+    from aegis.hrm.reading.count import describe_missing
+    from aegis.hrm.reading.fields import leave_out
+
+    wanted = [("exclude", path) for path in training.exclude] + [("rename", path) for path in training.rename]
+    states = [one.decision.state for one in store.recent(_LOOKED_AT)] if wanted else []
+    return [
+        describe_missing(option, path, len(states))
+        for option, path in wanted
+        if states and not any(leave_out(state, path)[1] for state in states)
+    ]
 
 
 def _commonest_policy(decisions: Sequence[Decision]) -> str:
