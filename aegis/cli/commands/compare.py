@@ -97,6 +97,7 @@ def _read(data: Path | None, place: Workspace | None, progress: Progress) -> Tra
     else:
         given = lifecycle.read_training_data(data or shipped_data(), RESEARCH_ACTIONS, progress)
     show_rejected(given.rejected, len(given.decisions))
+    lifecycle.check_enough(given, 2, "a comparison")
     if comparison.SENTENCE_NAME not in comparison.baselines():
         say(f"  Left out: {comparison.SENTENCE_NAME}, not installed: {install('compare')}")
     return given
