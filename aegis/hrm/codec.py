@@ -18,7 +18,7 @@ from aegis.hrm.reading.budget import fit
 from aegis.hrm.reading.codes import FieldCodes
 from aegis.hrm.reading.fields import leave_out, rename_field
 from aegis.hrm.vocabulary import END_OF_TEXT_ID, load_vocabulary
-from aegis.rendering import SHORTENED, canonical_json, compact_fields, render_compact
+from aegis.rendering import SHORTENED, canonical_json, compact_fields, render_compact, to_state
 from aegis.types import ActionList, State, list_names
 
 if TYPE_CHECKING:
@@ -158,6 +158,8 @@ class StateCodec:
 
     def _leave_out(self, state: State) -> tuple[State, tuple[str, ...]]:
         found = []
+        if not isinstance(state, Mapping):  # given to an export by hand: a text or chat messages, as a Decider takes
+            state = to_state(state)
         for path in self.exclude:
             state, had = leave_out(state, path)
             if had:
