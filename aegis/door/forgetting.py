@@ -5,6 +5,7 @@ It does not reach what a running program holds in memory, files outside of the w
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections import Counter
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from aegis.atomic import replacing
 from aegis.bounds import read_json
+from aegis.door.traces import Trace, find_all, find_traces, texts_of
 from aegis.errors import StoreError
 from aegis.hrm.backend import EXPORT_FOLDER
 from aegis.lifecycle import lock, open_store
@@ -22,20 +24,17 @@ from aegis.lifecycle.doctor.finding import SET_ASIDE
 from aegis.lifecycle.opening import read_agent
 from aegis.promotion import ModelRegistry
 from aegis.promotion.judging.answers import ANSWERS_FILE
+from aegis.promotion.monitoring.blocks import without_names
 from aegis.promotion.weights import hash_files
-from aegis.store import Database, DecisionStore
-from aegis.store.archive.erasing import find_text
+from aegis.store import DecisionStore
 from aegis.store.chain.erasure import Doomed, Wanted, erase, find, forms, read_names
-from aegis.store.engine.outside import find_bytes
+from aegis.store.engine.outside import stands_in
 from aegis.store.engine.sqlite import empty_file
-from aegis.store.moving.copying import TABLES
 from aegis.workspace import Workspace
 
 _AGENT = "`aegis serve`, an agent or a `Decider`"
 _SHOWN, _FIELDS = 5, 12
 """At most so many places that are busy, and fields of a place, are named"""
-_LEAST_TRACE = 4
-"""Characters: a shorter text is looked for nowhere else, as it would be found everywhere"""
 
 
 @dataclass(slots=True)
@@ -53,19 +52,29 @@ class Forgotten:
     """Rows by table; empty before anything is erased"""
     removed: list[Path] = field(default_factory=list)
     """Files and folders that were removed or rewritten"""
-    traces: list[Path] = field(default_factory=list)
+    traces: list[Trace] = field(default_factory=list)
     """Files in which the text still stands"""
+    has_remains: bool = False
+    """Whether to erase once more would clean some of these: logs, and what a killed erasure left of rows"""
 
     def __bool__(self) -> bool:
         return bool(self.decisions or self.memories)
 
 
 def look(place: Workspace, wanted: Wanted) -> Forgotten:
-    """Return what `forget` would erase, and erase nothing."""
+    """Return what `forget` would erase, and erase nothing. Traces are looked for where there is nothing else."""
     with open_store(place) as store:
         told = _told(store, place, find(store.database, wanted))
-        told.traces = _traces(store, place, wanted)
+        if not told:
+            told.traces = find_all(store.database, place, wanted)
+            told.has_remains = any(_is_cleaned(place, trace) for trace in told.traces)
     return told
+
+
+def _is_cleaned(place: Workspace, trace: Trace) -> bool:
+    path = trace.path
+    own = path == place.state_index or path.parent == place.logs or path.name.startswith(place.database.name)
+    return own and not trace.is_of_others
 
 
 def check_free(places: Sequence[Workspace]) -> None:
@@ -126,42 +135,18 @@ def forget(place: Workspace, wanted: Wanted) -> Forgotten:
             if told:
                 told.removed = _remove_derived(place)
                 told.removed += _rename_episodes(store, place, doomed)
+            _digest_episodes(store)
             # Also where nothing is found: a run that was killed may have left old pages.
             told.erased = erase(store.database, doomed)
         # After the rows: a dashboard that is open may read them into it until they are gone.
         if place.state_index.exists():
             empty_file(place.state_index)
             told.removed.append(place.state_index)
-    if len(wanted.trace) >= _LEAST_TRACE:
-        told.removed += _clean_logs(place, wanted.trace)
     with open_store(place) as store:
-        told.traces = _traces(store, place, wanted)
+        for text in texts_of(store.database, wanted):
+            told.removed += _clean_logs(place, text, words=not wanted.text)
+        told.traces = find_all(store.database, place, wanted)
     return told
-
-
-def _traces(store: DecisionStore, place: Workspace, wanted: Wanted) -> list[Path]:
-    if len(wanted.trace) < _LEAST_TRACE:
-        return []
-    in_files = find_text(store.database, forms(wanted.trace))
-    on_server = not store.database.on_sqlite and _holds(store.database, wanted.trace)
-    return [*([place.database] if on_server else ()), *in_files, *find_traces(place.folder, wanted.trace)]
-
-
-def _holds(database: Database, text: str) -> bool:
-    """Return whether a row on a server holds a text, as it is or as JSON spells it."""
-    needles = [form for form in forms(text) if "\0" not in form]  # which no row on a server can hold
-    for table in TABLES:
-        names = [f"COALESCE({name}, '')" for name, kind in database.columns(table).items() if kind == "text"]
-        for needle in needles if names else ():
-            sql = f"SELECT 1 FROM {table} WHERE POSITION(? IN {' || chr(10) || '.join(names)}) > 0 LIMIT 1"
-            if database.query(sql, (needle,)):
-                return True
-    return False
-
-
-def find_traces(folder: Path, text: str) -> list[Path]:
-    """Return the files under a folder that hold a text, byte by byte, as it is or as JSON spells it."""
-    return find_bytes(folder, [form.encode("utf-8", "surrogatepass") for form in forms(text)])
 
 
 def _told(store: DecisionStore, place: Workspace, doomed: Doomed) -> Forgotten:
@@ -230,12 +215,22 @@ def _keep_hash(store: DecisionStore, path: Path, before: dict[str, str]) -> None
             connection.execute("UPDATE models SET files = ? WHERE name = ?", (json.dumps(kept), name))
 
 
-def _clean_logs(place: Workspace, text: str) -> Sequence[Path]:
+def _digest_episodes(store: DecisionStore) -> None:
+    """Put digests in the place of the episodes' names that an earlier version kept in the records of monitors."""
+    with store.database.transaction() as connection:
+        for row in connection.execute("SELECT key, value FROM meta").fetchall():
+            with contextlib.suppress(ValueError, RecursionError):
+                kept = json.loads(row["value"])
+                if (digested := without_names(kept)) != kept:
+                    connection.execute("UPDATE meta SET value = ? WHERE key = ?", (json.dumps(digested), row["key"]))
+
+
+def _clean_logs(place: Workspace, text: str, words: bool) -> Sequence[Path]:
     """Take the lines with the text out of the logs."""
-    found = find_traces(place.logs, text) if place.logs.exists() else []
-    needles = [form.encode("utf-8", "surrogatepass") for form in forms(text)]
+    found = find_traces(place.logs, text, words) if place.logs.exists() else []
     for path in found:
-        lines = path.read_bytes().splitlines(keepends=True)
+        lines = [(line, line.decode("utf-8", "replace")) for line in path.read_bytes().splitlines(keepends=True)]
+        left = [line for line, said in lines if not any(stands_in(said, form, words) for form in forms(text))]
         with replacing(path) as partial:
-            partial.write_bytes(b"".join(line for line in lines if not any(needle in line for needle in needles)))
+            partial.write_bytes(b"".join(left))
     return found

@@ -32,7 +32,7 @@ class Difference:
     before: str
     now: str
     probability_before: float | None
-    """Of the action chosen before, as recorded; None where no probabilities were"""
+    """Of the action chosen before, as recorded; None where none were, or where those of a draw were"""
     probability_now: float
     """Of the same action"""
 
@@ -48,13 +48,18 @@ class Replay:
     """Decisions that it was asked about"""
     unknown: int = 0
     """Decisions left out: among their actions are some that the version does not know"""
-    largest: float = 0.0
-    """The largest difference of a probability"""
+    without: int = 0
+    """Decisions whose probabilities were not recorded"""
+    drawn: int = 0
+    """Decisions drawn at random: recorded are the probabilities of the draw, which are not the version's own"""
+    largest: float | None = None
+    """The largest difference of a probability among the other decisions; None if there are none"""
     differences: list[Difference] = field(default_factory=list)
 
     def to_record(self) -> dict[str, Any]:
         """Return the replay as a JSON object."""
-        fields = {name: getattr(self, name) for name in ("recorded", "asked", "decisions", "unknown", "largest")}
+        names = ("recorded", "asked", "decisions", "unknown", "without", "drawn", "largest")
+        fields = {name: getattr(self, name) for name in names}
         differences = [{name: getattr(one, name) for name in Difference.__slots__} for one in self.differences]
         return fields | {"differences": differences}
 
@@ -104,8 +109,20 @@ def describe(found: Replay) -> str:
     left_out = f"; {counted(found.unknown, 'decision')} with unknown actions left out" if found.unknown else ""
     return (
         f"{found.asked} on {counted(found.decisions, 'decision')} of {whose}: the same choice in {same}{share};"
-        f" largest difference of a probability {found.largest:.4f}{left_out}"
+        f" {_describe_largest(found)}{left_out}"
     )
+
+
+def _describe_largest(found: Replay) -> str:
+    """Say how far probabilities differ, and in how many decisions they can't be compared."""
+    apart = []
+    if found.without:
+        apart.append(f"none are recorded of {found.without:,}")
+    if found.drawn:
+        apart.append(f"{found.drawn:,} were drawn and record the probabilities of the draw")
+    if found.largest is None:
+        return "no probabilities to compare" + (f": {', '.join(apart)}" if apart else "")
+    return f"largest difference of a probability {found.largest:.4f}" + (f" ({', '.join(apart)})" if apart else "")
 
 
 def _ask(policy: Policy, decisions: Sequence[Decision], found: Replay) -> Iterator[tuple[Decision, Choice]]:
@@ -127,10 +144,16 @@ def _compare(decision: Decision, choice: Choice, found: Replay) -> None:
     found.decisions += 1
     before = decision.action.name
     recorded = dict(zip(decision.actions, decision.probabilities or (), strict=False))
-    if decision.propensity is not None and recorded:  # the action was drawn: what it would have chosen is compared
+    own: dict[str, float] = {}
+    if not recorded:
+        found.without += 1
+    elif decision.propensity is None:
+        own = recorded
+    else:  # what it would have chosen is compared; exploration has changed the probabilities
+        found.drawn += 1
         before = max(recorded, key=recorded.__getitem__)
     now = dict(zip(decision.actions, choice.probabilities, strict=True))
-    if recorded:
-        found.largest = max(found.largest, *(abs(now[name] - recorded[name]) for name in now))
+    if own:
+        found.largest = max(found.largest or 0.0, *(abs(now[name] - own[name]) for name in now))
     if choice.action != before:
-        found.differences.append(Difference(decision.id, before, choice.action, recorded.get(before), now[before]))
+        found.differences.append(Difference(decision.id, before, choice.action, own.get(before), now[before]))

@@ -18,7 +18,7 @@ from aegis.hrm.reading.budget import fit
 from aegis.hrm.reading.codes import FieldCodes
 from aegis.hrm.reading.fields import leave_out, rename_field
 from aegis.hrm.vocabulary import END_OF_TEXT_ID, load_vocabulary
-from aegis.rendering import SHORTENED, canonical_json, compact_fields, render_compact
+from aegis.rendering import SHORTENED, canonical_json, compact_fields, render_compact, to_state
 from aegis.types import ActionList, State, list_names
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class ReadState:
     """Number of tokens before the cut"""
     left_out: tuple[str, ...]
     """Paths of `exclude` that the state had"""
+    renamed: tuple[str, ...] = ()
+    """Paths of `rename` that the state had"""
 
     @property
     def cut(self) -> bool:
@@ -118,18 +120,18 @@ class StateCodec:
     def read(self, state: State) -> ReadState:
         """Return the state's ids, and what was cut and left out; raises as `select` does."""
         selected, left_out = self._leave_out(state)
-        selected = self._rename(selected)
+        selected, renamed = self._rename(selected)
         encode = load_vocabulary().encode_ordinary
         if self.version == 1:
             ids = [END_OF_TEXT_ID, *encode(render_compact(selected, SHORTENED))]
-            return ReadState(ids[: self.max_tokens], len(ids), left_out)
+            return ReadState(ids[: self.max_tokens], len(ids), left_out, renamed)
         codes, rest = self.codes.read(selected) if self.codes else ([], selected)
         fields, head = list(compact_fields(rest)), [END_OF_TEXT_ID, *codes]
         ids = head + encode("".join(one.text for one in fields))
         whole = len(ids)
         if whole > self.max_tokens:
             ids = head + fit(fields, self.max_tokens - len(head))
-        return ReadState(ids, whole, left_out)
+        return ReadState(ids, whole, left_out, renamed)
 
     def cuts(self, state: State) -> bool:
         """Tell whether `read` cuts the state, in less time; raises as `select` does."""
@@ -148,7 +150,7 @@ class StateCodec:
 
         Raises `DataError` if a new name is taken.
         """
-        return self._rename(self.leave_out(state))
+        return self._rename(self.leave_out(state))[0]
 
     def leave_out(self, state: State) -> State:
         """Return the state without the excluded fields; the others keep their original names."""
@@ -156,17 +158,22 @@ class StateCodec:
 
     def _leave_out(self, state: State) -> tuple[State, tuple[str, ...]]:
         found = []
+        if not isinstance(state, Mapping):  # given to an export by hand: a text or chat messages, as a Decider takes
+            state = to_state(state)
         for path in self.exclude:
             state, had = leave_out(state, path)
             if had:
                 found.append(path)
         return state, tuple(found)
 
-    def _rename(self, state: State) -> State:
+    def _rename(self, state: State) -> tuple[State, tuple[str, ...]]:
+        found = []
         # The deepest field first: its path uses the original names of the fields around it.
         for path in sorted(self.rename, key=lambda path: -path.count(".")):
-            state = rename_field(state, path, self.rename[path])
-        return state
+            before, state = state, rename_field(state, path, self.rename[path])
+            if state is not before:
+                found.append(path)
+        return state, tuple(found)
 
 
 def encode_actions(actions: ActionList) -> list[list[int]]:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         check_data,
         check_enough,
         describe_more,
+        describe_more_of,
         name_teacher,
         read_training_data,
         read_workspace_data,
@@ -67,6 +68,7 @@ _ROOMS = {
     "opening": ("existing", "find_serving", "open_store"),
     "training.data": (
         *("DataCheck", "TrainingData", "check_data", "check_enough", "describe_more", "name_teacher"),
+        "describe_more_of",
         *("read_training_data", "read_workspace_data", "split_data"),
     ),
     "serving.drift": ("DriftCount", "DriftMonitor", "read_drift_count"),
@@ -110,6 +112,7 @@ __all__ = [
     "describe_collection",
     "describe_monitor",
     "describe_more",
+    "describe_more_of",
     "describe_rare_actions",
     "existing",
     "find_rare_actions",

@@ -77,8 +77,9 @@ Exported: TypeAlias = OnnxPolicy | LinearPolicy | MixedPolicy | ShieldedPolicy
 def load_export(folder: Path | str) -> Exported:
     """Read what `aegis export FOLDER --onnx` wrote, of whichever kind, to decide by: `decide(states, policy.actions)`.
 
-    Raises `CheckpointError` if a file is missing, torn, out of form or of another export, or if it decides otherwise
-    than where it was exported; `ConfigError` without the packages that it needs.
+    A state is an object, a text or chat messages, as for a `Decider`. Raises `CheckpointError` if a file is missing,
+    torn, out of form or of another export, or if it decides otherwise than where it was exported; `ConfigError` without
+    the packages that it needs.
     """
     kinds: Mapping[str, Callable[[Path], Exported]] = {
         LINEAR: LinearPolicy.load,

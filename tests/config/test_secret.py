@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from aegis.cli.main import app
 from aegis.config.secret import has_secret, read_secret
-from aegis.door.forgetting import find_traces
+from aegis.door.traces import find_traces
 from aegis.errors import ConfigError, TeacherError
 from aegis.serving import TokenBook, UpstreamConfig
 from aegis.serving.access import add_token

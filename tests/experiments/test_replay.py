@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from typer.testing import CliRunner
 from aegis.cli.main import app
 from aegis.config import HRMConfig
 from aegis.errors import ChangedModelError, DataError
-from aegis.experiments.replay import replay
+from aegis.experiments.replay import describe, replay
 from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.lifecycle import open_store
 from aegis.promotion import ModelRegistry
@@ -61,7 +63,7 @@ def test_each_version_chooses_again_what_it_chose(made):
         ("hrm@1", "hrm@1", COUNT),
         ("hrm@2", "hrm@2", COUNT),
     ]
-    assert all(one.differences == [] and one.largest < 1e-5 for one in found)
+    assert all(one.differences == [] and one.largest is not None and one.largest < 1e-5 for one in found)
     result = run(made)
     assert result.exit_code == 0
     assert "hrm@2 on 30 decisions of its own: the same choice in 30 (100.00%)" in result.stdout
@@ -77,6 +79,35 @@ def test_another_version_on_the_same_states_differs_and_the_exit_code_says_so(ma
     assert result.exit_code == 1
     (record,) = json.loads(result.stdout)
     assert len(record["differences"]) == len(found.differences) > 0
+
+
+def test_probabilities_of_a_draw_and_missing_ones_are_not_compared(made, tmp_path):
+    """An exploring HRM records the probabilities of the draw; a file's decisions may have none."""
+    place = Workspace(tmp_path / "workspace")
+    shutil.copytree(made.folder, place.folder)
+    with open_store(place) as store:
+        own = next(iter(store.decisions(["hrm@1"])))
+        chosen = own.action.name
+        mixed = tuple(0.7 * (name == chosen) + 0.3 / len(own.actions) for name in own.actions)
+        for who, probabilities, propensity in (
+            ("explorer", mixed, mixed[own.actions.index(chosen)]),
+            ("file", None, None),
+            ("both", mixed, mixed[own.actions.index(chosen)]),
+            ("both", own.probabilities, None),
+        ):
+            drawn = replace(own, probabilities=probabilities, propensity=propensity, policy=who)
+            store.append(replace(drawn, id=f"{who} {propensity}", episode=f"{who} {propensity}"))
+    said = {}
+    for who in ("explorer", "file", "both"):
+        (found,) = replay(place, ["hrm@1"], recorded=who, backend="eager")
+        said[who] = (found, describe(found))
+    assert (said["explorer"][0].largest, said["file"][0].largest) == (None, None)
+    assert said["explorer"][1].endswith(
+        "; no probabilities to compare: 1 were drawn and record the probabilities of the draw"
+    )
+    assert said["file"][1].endswith("; no probabilities to compare: none are recorded of 1")
+    assert (said["both"][0].largest or 0.0) < 1e-5
+    assert "largest difference of a probability 0.0000 (1 were drawn" in said["both"][1]
 
 
 def test_decisions_among_unknown_actions_are_left_out(made):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -96,6 +97,9 @@ def test_every_kind_is_read_by_one_function(base, tmp_path):
         policy = aegis.load_export(str(tmp_path / name))
         assert isinstance(policy, kind)
         check_policy(policy, ACTIONS)
+        given: list[Any] = ["a text", [{"role": "user", "content": "a message"}]]
+        objects = [{"text": "a text"}, {"messages": given[1]}]
+        assert policy.decide(given, ACTIONS) == policy.decide(objects, ACTIONS), "as a Decider takes them"
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def compare(
             measured, stopped = _measure(given, wanted, splits, training, device, progress)
         if stopped and not measured:
             raise KeyboardInterrupt
-        _show(measured)
+        _show(measured, len(given.decisions))
         if report is not None:
             protocol = {"source": given.source, "decisions": len(given.decisions), "epochs": epochs, "splits": splits}
             measurements = [asdict(one) for one in measured]
@@ -97,6 +97,7 @@ def _read(data: Path | None, place: Workspace | None, progress: Progress) -> Tra
     else:
         given = lifecycle.read_training_data(data or shipped_data(), RESEARCH_ACTIONS, progress)
     show_rejected(given.rejected, len(given.decisions))
+    lifecycle.check_enough(given, 2, "a comparison")
     if comparison.SENTENCE_NAME not in comparison.baselines():
         say(f"  Left out: {comparison.SENTENCE_NAME}, not installed: {install('compare')}")
     return given
@@ -134,7 +135,8 @@ def _parse_sizes(sizes: str, available: int) -> list[int]:
         fail(f"--sizes {sizes!r}: give whole numbers with commas between them, such as 100,300,1100")
 
 
-def _show(measured: list[Measurement]) -> None:
+def _show(measured: list[Measurement], decisions: int) -> None:
+    """Print the tables. decisions: those of which a part is held out, by which every size is judged."""
     from aegis.experiments import comparison
 
     rows = comparison.summarise(measured)
@@ -143,7 +145,8 @@ def _show(measured: list[Measurement]) -> None:
         say("")
         most = max(row.splits for row in here)
         counted = f"{most} splits" if most > 1 else "1 split"
-        say(f"{size} decisions, training and held-out ones, {counted} by episode")
+        learned = f"Trained on the training part of {size} decisions"
+        say(f"{learned}, judged by the held-out part of all {decisions}; {counted}")
         say(f"  {'':<44}{'accuracy':>9}{'   95% interval' if most > 1 else ''}")
         for row in here:
             interval = f"   {row.interval[0]:.2%} to {row.interval[1]:.2%}" if row.splits > 1 else ""

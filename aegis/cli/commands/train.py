@@ -205,6 +205,7 @@ def _run(
     with waiting(on_stderr=True) as progress:
         decisions = research_run.choose_data(data, folder, progress)
     show_source(decisions)
+    show_rejected(decisions.rejected, len(decisions.decisions))
     lifecycle.check_enough(decisions)
     lifecycle.check_owner(folder, decisions.teacher.name)
     if not is_default and (new := describe_new(folder)):
@@ -218,7 +219,6 @@ def _run(
         def on_start(model: Model, epochs_done: int) -> None:
             say(f"✓ HRM initialized: {model.parameter_count:,} parameters ({model.parameter_count / 1e6:.2f}M)")
             say(f"✓ Loaded {len(decisions.decisions)} training examples")
-            show_rejected(decisions.rejected, len(decisions.decisions))
             _warn_of_few(len(decisions.decisions), plan, folder)
             say("")
             if epochs_done:

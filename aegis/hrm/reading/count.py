@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aegis.rendering import counted
@@ -24,6 +24,8 @@ class ReadingReport:
     """Mean share of a cut state's tokens that was cut; 0 if no state was cut"""
     left_out: Mapping[str, int]
     """Number of states that had each field to leave out, by its path"""
+    renamed: Mapping[str, int] = field(default_factory=dict)
+    """Number of states that had each field to rename, by its path"""
 
     @property
     def states_cut(self) -> float:
@@ -41,8 +43,9 @@ class ReadingReport:
                 " (of a point that is served: max_tokens, exclude)"
             )
         lines += [
-            f"--exclude {path}: none of {counted(self.states, 'state')} has this field: check the path"
-            for path, found in self.left_out.items()
+            describe_missing(option, path, self.states)
+            for option, paths in (("exclude", self.left_out), ("rename", self.renamed))
+            for path, found in paths.items()
             if not found and self.states
         ]
         return lines
@@ -61,6 +64,12 @@ class ReadingReport:
         return asdict(self)
 
 
+def describe_missing(option: str, path: str, states: int) -> str:
+    """Say that none of so many states has the field of an option, `exclude` or `rename`."""
+    inner = "; a field within a text that holds JSON can't be named" if "." in path else ""
+    return f"--{option} {path}: none of {counted(states, 'state')} has this field: check the path{inner}"
+
+
 class ReadingCount:
     """Counts what the codec cuts and leaves out of each state."""
 
@@ -69,6 +78,7 @@ class ReadingCount:
         self._states = self._cut = 0
         self._cut_shares = 0.0
         self._left_out = dict.fromkeys(codec.exclude, 0)
+        self._renamed = dict.fromkeys(codec.rename, 0)
 
     def add(self, read: ReadState) -> None:
         """Count one state."""
@@ -78,8 +88,11 @@ class ReadingCount:
             self._cut_shares += 1 - len(read.ids) / read.tokens
         for path in read.left_out:
             self._left_out[path] += 1
+        for path in read.renamed:
+            self._renamed[path] += 1
 
     def report(self) -> ReadingReport:
         """Return the counts so far."""
         share = self._cut_shares / self._cut if self._cut else 0.0
-        return ReadingReport(self._states, self._max_tokens, self._cut, share, dict(self._left_out))
+        kept = dict(self._left_out), dict(self._renamed)
+        return ReadingReport(self._states, self._max_tokens, self._cut, share, *kept)

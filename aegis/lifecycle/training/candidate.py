@@ -335,7 +335,7 @@ def _train_candidate(
         examples=len(data.decisions),
         labelled=data.labelled,
         source=data.source,
-        train_examples=len(split.train),
+        train_examples=learned.count(isinstance(policy, HRMPolicy)),
         reading=dataset.reading,
         dropped=split.dropped,
         split=_describe_split(split, dataset, data.own, judged_until),

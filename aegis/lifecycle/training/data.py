@@ -12,8 +12,16 @@ from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS, Traini
 from aegis.errors import NotEnoughDataError
 from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.point import read_point
-from aegis.rendering import render_state
-from aegis.store import ExchangeResult, LabelBook, RecordedDecisions, RejectedRecord, TeacherClaim, read_examples
+from aegis.rendering import counted, render_state
+from aegis.store import (
+    DecisionStore,
+    ExchangeResult,
+    LabelBook,
+    RecordedDecisions,
+    RejectedRecord,
+    TeacherClaim,
+    read_examples,
+)
 from aegis.types import ActionList, Decision, Progress, unheard
 from aegis.workspace import Workspace
 
@@ -22,6 +30,8 @@ if TYPE_CHECKING:
     from aegis.training import Dataset, RowSplit, Split
 
 _TOLD_DECISIONS = 500
+_LOOKED_AT = 1000
+"""Newest states in which the fields of `exclude` and `rename` are looked for before a training beside the agent"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +84,26 @@ class DataCheck:
         return self.count >= FULL_TRAINING_DECISIONS
 
 
-def check_enough(data: TrainingData) -> None:
-    """Raise `NotEnoughDataError` where there are too few decisions to train on."""
-    missing = MIN_TRAINING_DECISIONS - len(data.decisions)
+def check_enough(data: TrainingData, least: int = MIN_TRAINING_DECISIONS, what: str = "training") -> None:
+    """Raise `NotEnoughDataError` where there are fewer decisions than something needs at least."""
+    missing = least - len(data.decisions)
     if missing > 0:
         raise NotEnoughDataError(
-            f"{data.source}: {len(data.decisions)} usable decisions; training needs at least {MIN_TRAINING_DECISIONS},"
-            f" so {missing} more: "
-            + (describe_more(Workspace(Path(data.source))) if data.own else f"`aegis collect --decisions {missing}`")
+            f"{data.source}: {len(data.decisions)} usable decisions; {what} needs at least {least}, so {missing}"
+            f" more: {describe_more_of(data, missing)}"
         )
+
+
+def describe_more_of(data: TrainingData, missing: int) -> str:
+    """Return how to get so many more decisions than these, by where they are from."""
+    if data.own:
+        return describe_more(Workspace(Path(data.source)))
+    if data.rejected:
+        return (
+            f"{counted(len(data.rejected), 'record')} refused: examples of your own and other programs' logs become a"
+            f" decision point first: `aegis import {data.source} --point NAME`, then `aegis train --point NAME`"
+        )
+    return f"`aegis collect --decisions {missing}`"
 
 
 def describe_more(workspace: Workspace) -> str:
@@ -205,6 +226,20 @@ def check_data(data: TrainingData, progress: Progress = unheard, training: Train
         episodes=len(episodes),
         reading=reading.report(),
     )
+
+
+def find_missing_fields(store: DecisionStore, training: TrainingConfig) -> list[str]:
+    """Return a sentence for each field to leave out or rename that none of the newest states has."""
+    from aegis.hrm.reading.count import describe_missing
+    from aegis.hrm.reading.fields import leave_out
+
+    wanted = [("exclude", path) for path in training.exclude] + [("rename", path) for path in training.rename]
+    states = [one.decision.state for one in store.recent(_LOOKED_AT)] if wanted else []
+    return [
+        describe_missing(option, path, len(states))
+        for option, path in wanted
+        if states and not any(leave_out(state, path)[1] for state in states)
+    ]
 
 
 def _commonest_policy(decisions: Sequence[Decision]) -> str:

@@ -33,6 +33,11 @@ class Learned:
     """Reads the states, before it is known how their numbers are read"""
     seconds: float
 
+    def count(self, is_hrm: bool) -> int:
+        """Return from how many decisions the student learned: an HRM not from those that were set aside to choose."""
+        parts = self.development if is_hrm and self.development is not None else self.split
+        return len(parts.train)
+
 
 def learn(
     data: TrainingData,

@@ -15,6 +15,7 @@ from aegis.lifecycle.opening import find_serving
 from aegis.lifecycle.point import read_names
 from aegis.lifecycle.serving.certificate import certify_version
 from aegis.lifecycle.standing import next_training_at
+from aegis.lifecycle.training.data import find_missing_fields
 from aegis.lifecycle.training.need import explain_need, first_training_at, missing_package
 from aegis.lifecycle.training.rare import collect_more, describe_rare_actions, find_rare_actions
 from aegis.lifecycle.training.refusal import verdict_lines
@@ -153,11 +154,12 @@ class TrainingSupervisor:
         done = f"epoch {self._epochs_told} was done before: what came after the last checkpoint is done again"
         resumed = f"; {done}" if self._epochs_told else ""
         self._say_training(self._store, record.id)
+        missing = find_missing_fields(self._store, record.plan.training)
         fields = {"training": record.id, "decisions": record.decisions, "epochs_done": self._epochs_told}
         self._tell(
             "training_started",
-            f"training {record.id} on {record.decisions} decisions beside the agent{resumed}",
-            fields,
+            "; ".join([f"training {record.id} on {record.decisions} decisions beside the agent{resumed}", *missing]),
+            fields | ({"missing_fields": missing} if missing else {}),
         )
         tell_rare_actions(self._store, record.decisions, self._tell, self._advise)
 

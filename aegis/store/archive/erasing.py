@@ -12,6 +12,7 @@ from aegis.store.archive.book import Archive, find_left, folder_of, hash_file, l
 from aegis.store.archive.reading import LEFT
 from aegis.store.database import Database
 from aegis.store.engine.connection import Connection
+from aegis.store.engine.outside import stands_in
 
 if TYPE_CHECKING:
     from aegis.store.archive.form import File
@@ -78,21 +79,24 @@ def remove_left(database: Database) -> list[Path]:
     return spare
 
 
-def find_text(database: Database, needles: Collection[str]) -> list[Path]:
-    """Return the files of which a text holds one of these; the files' own bytes are packed."""
+def find_text(database: Database, needles: Collection[str], words: bool = False) -> list[Path]:
+    """Return the files of which a text holds one of these; the files' own bytes are packed.
+
+    words: as for `stands_in`.
+    """
     found = []
     for archive in list_archives(database):
         from aegis.store.archive.form import File  # an extra
 
         file = File(folder_of(database) / archive.file)
         try:
-            if any(_holds(file, group, needles) for group in range(file.groups)):
+            if any(_holds(file, group, needles, words) for group in range(file.groups)):
                 found.append(file.path)
         finally:
             file.close()
     return found
 
 
-def _holds(file: File, group: int, needles: Collection[str]) -> bool:
+def _holds(file: File, group: int, needles: Collection[str], words: bool) -> bool:
     texts = (text for values in file.read(group).values() for text in values if isinstance(text, str))
-    return any(needle in text for text in texts for needle in needles)
+    return any(stands_in(text, needle, words) for text in texts for needle in needles)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,23 +43,20 @@ _TALLY = (
 class Wanted:
     """What is to be erased: one of the three."""
 
-    field: str = ""
-    """A field of the state, with dots into inner objects and into strings that hold JSON, or `episode`"""
-    value: str = ""
-    """Its value, as text or as JSON"""
+    where: tuple[tuple[str, str], ...] = ()
+    """Fields with their values; a decision must have all of them.
+
+    A field is one of the state, with dots into inner objects and into strings that hold JSON, or `episode`; its value
+    is given as text or as JSON.
+    """
     decision: str = ""
     """A decision's id"""
     text: str = ""
     """A text anywhere in a decision, or in what hangs on it, or in the agent's memory; upper and lower case are one"""
 
     def __post_init__(self) -> None:
-        if bool(self.field) + bool(self.decision) + bool(self.text) != 1:
+        if bool(self.where) + bool(self.decision) + bool(self.text) != 1:
             raise DataError("say what to forget by one of --where FIELD=VALUE, --decision ID and --text TEXT")
-
-    @property
-    def trace(self) -> str:
-        """The text by which a trace elsewhere would show; '' where there is none to look for."""
-        return self.text or self.value or self.decision
 
 
 @dataclass(slots=True)
@@ -88,7 +85,7 @@ def find(database: Database, wanted: Wanted) -> Doomed:
         seq, page = 0, f"SELECT seq, id, episode, state FROM decisions WHERE seq > ? ORDER BY seq LIMIT {_PAGE_ROWS}"
         while rows := database.query(page, (seq,)):
             whole = fill(database, "decision", rows)
-            fitting = [row for row in whole if _fits(json.loads(row["state"]), row["episode"], wanted)]
+            fitting = [row for row in whole if _fits(json.loads(row["state"]), row["episode"], wanted.where)]
             found.decisions |= {row["seq"]: row["id"] for row in fitting}
             found.episodes |= {row["episode"] for row in fitting}
             seq = rows[-1]["seq"]
@@ -186,11 +183,15 @@ def _add(database: Database, found: Doomed, where: str, values: tuple[Any, ...])
         found.episodes.add(row["episode"])
 
 
-def _fits(state: Mapping[str, Any], episode: str, wanted: Wanted) -> bool:
-    values = list(values_at(state, wanted.field))
+def _fits(state: Mapping[str, Any], episode: str, where: Sequence[tuple[str, str]]) -> bool:
+    return all(_has(state, episode, name, value) for name, value in where)
+
+
+def _has(state: Mapping[str, Any], episode: str, name: str, said: str) -> bool:
+    values = list(values_at(state, name))
     if not values:
-        return wanted.field == "episode" and episode == wanted.value
-    return any(_is(value, wanted.value) for value in values)
+        return name == "episode" and episode == said
+    return any(_is(value, said) for value in values)
 
 
 def _is(value: Any, said: str) -> bool:

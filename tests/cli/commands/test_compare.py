@@ -35,7 +35,10 @@ def test_the_table_the_json_and_the_plot_hold_the_same_measurements(write_decisi
     measured = document["measurements"]
     own = [one["accuracy"] for one in measured if one["model"] == "HRM"]
     assert len(own) == 2
-    assert "120 decisions, training and held-out ones, 2 splits by episode" in result.output
+    assert (
+        "Trained on the training part of 120 decisions, judged by the held-out part of all 120; 2 splits"
+        in result.output
+    )
     assert f"{sum(own) / 2:.2%}" in result.output
     assert (
         "Left out: MiniLM sentence embeddings, ridge, not installed: pip install 'aegis-hrm[compare]'" in result.output
@@ -72,7 +75,10 @@ def test_a_model_of_the_same_accuracy_on_every_split_is_drawn(tmp_path, splits):
 def test_a_single_split_has_no_interval_and_progress_is_told(write_decisions, told):
     steps = told("commands.compare")
     result = run("--data", write_decisions(120), "--splits", 1, "--epochs", 1, "--sizes", "120")
-    assert "120 decisions, training and held-out ones, 1 split by episode" in result.output
+    assert (
+        "Trained on the training part of 120 decisions, judged by the held-out part of all 120; 1 split"
+        in result.output
+    )
     assert "nan" not in result.output
     assert "interval" not in result.output
     parts = {what for what, _, _ in steps}
@@ -83,7 +89,10 @@ def test_a_workspace_is_compared_on_the_decisions_of_its_teacher(tmp_path):
     collected = ["collect", "--teacher", "scripted", "--decisions", "100", "--workspace", str(tmp_path)]
     assert CliRunner().invoke(app, collected).exit_code == 0
     result = run("--workspace", tmp_path, "--splits", 1, "--epochs", 1, "--sizes", "100")
-    assert "100 decisions, training and held-out ones, 1 split by episode" in result.output
+    assert (
+        "Trained on the training part of 100 decisions, judged by the held-out part of all 100; 1 split"
+        in result.output
+    )
 
 
 @pytest.mark.parametrize(

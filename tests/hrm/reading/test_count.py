@@ -31,10 +31,16 @@ def test_states_that_fit_give_no_warning():
 
 
 def test_fields_left_out_are_counted_and_a_field_that_no_state_has_is_warned_about():
-    report = count(StateCodec(exclude=("a", "b.c")), [{"a": 1}, {"a": 2, "b": 3}, {}])
+    codec = StateCodec(exclude=("a", "b.c"), rename={"b": "B", "typo": "c"})
+    report = count(codec, [{"a": 1}, {"a": 2, "b": '{"c": 1}'}, {}])
     assert report.left_out == {"a": 2, "b.c": 0}
     assert report.notes == ["a: left out of 2 of 3 states"]
-    assert report.warnings == ["--exclude b.c: none of 3 states has this field: check the path"]
+    assert report.renamed == {"b": 1, "typo": 0}
+    within = "; a field within a text that holds JSON can't be named"
+    assert report.warnings == [
+        f"--exclude b.c: none of 3 states has this field: check the path{within}",
+        "--rename typo: none of 3 states has this field: check the path",
+    ]
 
 
 def test_a_report_is_restored_from_its_record():

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from aegis.config import GateConfig, RunConfig
+from aegis.config import GateConfig, RunConfig, TrainingConfig
 from aegis.config.plan import TrainingPlan
 from aegis.lifecycle import TrainerProcess, open_store
 from aegis.lifecycle.training.need import explain_need, first_training_at
@@ -193,3 +193,25 @@ def test_a_training_whose_process_ends_is_told_with_the_error_that_ended_it(work
         assert log.get(1).reason == expected
         assert told[-1] == f"training 1 failed: {expected}"
         trainer.stop()
+
+
+def test_a_field_to_leave_out_that_no_state_has_is_told_as_the_training_begins(workspace, fill):
+    fill(120)
+    training = TrainingConfig(exclude=("number", "nmber"), rename={"missing.inner": "other"})
+    heard = []
+    with open_store(workspace) as store:
+        trainer = TrainerProcess(workspace, [sys.executable, "-c", "pass"])
+        supervisor = TrainingSupervisor(
+            store, workspace, trainer, lambda: TrainingPlan(training),
+            RunConfig(collect=100), lambda *event: heard.append(event), lambda store, number: None,
+        )  # fmt: skip
+        supervisor.tend(serves=False)
+        trainer.stop()
+    (text, fields) = next((text, fields) for kind, text, fields in heard if kind == "training_started")
+    lines = [
+        "--exclude nmber: none of 120 states has this field: check the path",
+        "--rename missing.inner: none of 120 states has this field: check the path;"
+        " a field within a text that holds JSON can't be named",
+    ]
+    assert fields["missing_fields"] == lines
+    assert text == f"training 1 on 120 decisions beside the agent; {'; '.join(lines)}"

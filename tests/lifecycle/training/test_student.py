@@ -27,6 +27,7 @@ from aegis.lifecycle.policies.resolver import PolicyResolver
 from aegis.lifecycle.rl.version import load_pair
 from aegis.lifecycle.training import student
 from aegis.lifecycle.training.candidate import train_and_judge, train_candidate
+from aegis.lifecycle.training.learning import Learned
 from aegis.lifecycle.training.student import StudentChoice
 from aegis.promotion import ModelRegistry
 from aegis.promotion.monitoring.drift import read_drift
@@ -140,6 +141,14 @@ def test_the_hrm_is_kept_where_a_linear_model_can_not_learn(tmp_path):
     assert outcome.serving.name == "hrm@1"
     assert outcome.policy is outcome.run.policy
     assert outcome.thinking is not None
+
+
+def test_a_report_counts_what_its_student_learned_from():
+    split, development = SimpleNamespace(train=range(180)), SimpleNamespace(train=range(140))
+    given: Any = {"run": None, "dataset": None, "codec": None, "split": split, "development": development}
+    learned = Learned(**given, seconds=0.0)
+    assert (learned.count(is_hrm=True), learned.count(is_hrm=False)) == (140, 180)
+    assert replace(learned, development=None).count(is_hrm=True) == 180
 
 
 def test_the_hrm_is_kept_at_equal_accuracy(trained, monkeypatch):

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from aegis.cli.main import app
 from aegis.dashboard.overview import describe_place
 from aegis.dashboard.page import PAGE
-from aegis.door.forgetting import find_traces
+from aegis.door.traces import find_traces
 from aegis.lifecycle import read_standing
 from aegis.serving import TokenBook
 from aegis.serving.access import add_token

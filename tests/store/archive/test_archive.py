@@ -70,7 +70,7 @@ def test_an_export_carries_the_whole_chain(filled, archive_all, tmp_path):
     assert verify_file(archived).fault == ""
 
 
-@pytest.mark.parametrize("wanted", [Wanted("who.name", PERSON), Wanted(text=PERSON.upper())])
+@pytest.mark.parametrize("wanted", [Wanted((("who.name", PERSON),)), Wanted(text=PERSON.upper())])
 def test_an_erased_person_is_in_no_file_and_the_chain_still_verifies(filled, archive_all, wanted):
     database, folder = filled.database, book.folder_of(filled.database)
     head = verify(database).head
@@ -276,12 +276,12 @@ def test_a_killed_erasure_is_ended_by_the_next_one(path, make_decision, archive_
 
     def work():
         with Database(path) as database:
-            erase(database, find(database, Wanted("who.name", PERSON)))
+            erase(database, find(database, Wanted((("who.name", PERSON),))))
 
     in_child(monkeypatch, target, when, 1, work)
     with Database(path) as database:
         assert verify(database).fault == ""
-        erase(database, find(database, Wanted("who.name", PERSON)))
+        erase(database, find(database, Wanted((("who.name", PERSON),))))
         assert (verify(database).fault, verify(database).counts["decision"]) == ("", COUNT * 2 // 3)
         assert not find_text(database, [PERSON])
         names = {one.file for one in book.list_archives(database)}

@@ -38,7 +38,7 @@ def database(tmp_path, make_decision):
         yield database
 
 
-@pytest.mark.parametrize("wanted", [Wanted("who.name", PERSON), Wanted(text=PERSON.upper())])
+@pytest.mark.parametrize("wanted", [Wanted((("who.name", PERSON),)), Wanted(text=PERSON.upper())])
 def test_an_erased_person_stands_in_no_byte_and_the_chain_still_verifies(database, wanted, tmp_path):
     head = verify(database).head
     erased = erase(database, find(database, wanted))
@@ -54,7 +54,7 @@ def test_an_erased_person_stands_in_no_byte_and_the_chain_still_verifies(databas
 
 
 def test_the_sums_are_those_of_what_is_left(database):
-    erase(database, find(database, Wanted("who.name", PERSON)))
+    erase(database, find(database, Wanted((("who.name", PERSON),))))
     (tally,) = read_tallies(database)
     assert (tally.decisions, tally.known, tally.gained, tally.reward) == (8, 8, 8, 4.0)
     assert DecisionStore(database).count() == 8
@@ -62,7 +62,7 @@ def test_the_sums_are_those_of_what_is_left(database):
 
 
 def test_an_export_after_an_erasure_verifies(database, tmp_path):
-    erase(database, find(database, Wanted("who.name", PERSON)))
+    erase(database, find(database, Wanted((("who.name", PERSON),))))
     export_examples(DecisionStore(database), tmp_path / "left.jsonl")
     found = verify_file(tmp_path / "left.jsonl")
     assert (found.fault, found.counts["decision"]) == ("", 8)
@@ -71,9 +71,9 @@ def test_an_export_after_an_erasure_verifies(database, tmp_path):
 
 def test_one_decision_and_an_episode_are_found_and_what_is_recorded_later_is_chained(database, make_decision):
     assert list(find(database, Wanted(decision="somebody 1 1")).decisions.values()) == ["somebody 1 1"]
-    assert len(find(database, Wanted("episode", "of somebody 2")).decisions) == 1
-    assert len(find(database, Wanted("n", "4")).decisions) == 1
-    assert not find(database, Wanted("who", "4"))
+    assert len(find(database, Wanted((("episode", "of somebody 2"),))).decisions) == 1
+    assert len(find(database, Wanted((("n", "4"),))).decisions) == 1
+    assert not find(database, Wanted((("who", "4"),)))
     erase(database, find(database, Wanted(decision="somebody 1 1")))
     DecisionStore(database).append(make_decision(id="later", step=99))
     assert verify(database).fault == ""
@@ -92,7 +92,7 @@ def test_one_decision_and_an_episode_are_found_and_what_is_recorded_later_is_cha
     ],
 )  # fmt: skip
 def test_who_misuses_an_erasure_is_found(database, tmp_path, sql, said):
-    erase(database, find(database, Wanted("who.name", PERSON)))
+    erase(database, find(database, Wanted((("who.name", PERSON),))))
     with closing(sqlite3.connect(tmp_path / "aegis.db")) as foreign:
         for (name,) in foreign.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             foreign.execute(f"DROP TRIGGER {name}")

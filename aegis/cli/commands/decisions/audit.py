@@ -42,6 +42,7 @@ def audit_data(
         if not as_json:
             show_source(given)
         show_rejected(given.rejected, len(given.decisions))
+        lifecycle.check_enough(given, 2, "an audit")
         with waiting(on_stderr=as_json) as progress:
             progress("Loading what an audit needs", 0, 0)
             audit = lifecycle.check_leakage(given, training, near, progress)

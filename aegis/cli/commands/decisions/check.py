@@ -71,7 +71,10 @@ def check(
         say(f"Data: {decisions.source}, decided by {decisions.teacher.name}")
         say(f"{mark(found.enough)} {counted(found.count, 'decision')} in {counted(found.episodes, 'episode')}")
         if not found.enough:
-            problems.append(f"fewer than {MIN_TRAINING_DECISIONS} decisions: {lifecycle.describe_more(folder)}")
+            missing = MIN_TRAINING_DECISIONS - found.count
+            told = bool(decisions.rejected)
+            more = lifecycle.describe_more_of(decisions, missing) if told else lifecycle.describe_more(folder)
+            problems.append(f"fewer than {MIN_TRAINING_DECISIONS} decisions: {more}")
         elif not found.full:
             say(f"⚠ fewer than {FULL_TRAINING_DECISIONS}: training works, and warns")
         if found.enough and found.episodes < 2:
