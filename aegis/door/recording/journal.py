@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
-from aegis.door.crowd import Line
 from aegis.door.recording.drafting import Drafted, record
+from aegis.door.recording.line import Line
 from aegis.lifecycle import open_store
 from aegis.store import DecisionStore
 from aegis.types import Decision
@@ -36,14 +35,8 @@ class Journal:
 
     def __init__(self, name: str, workspace: Workspace) -> None:
         """name: of the decision point, for the thread. Raises `StoreError` as `Database` does."""
-        self._line: Line[_Waiting] = Line(f"aegis-{name}-recorder", self._do_together, _MOST)
-        self._stack = ExitStack()
-        try:
-            opened = self._line.thread.submit(self._stack.enter_context, open_store(workspace))
-            self.store: DecisionStore = opened.result()
-        except BaseException:
-            self._line.close()
-            raise
+        self._line: Line[_Waiting] = Line(name, "recorder", self._do_together, _MOST, open_store(workspace))
+        self.store: DecisionStore = self._line.entered
 
     def do(self, work: Callable[[], T]) -> T:
         """Return what `work` returns, or raise what it raises; what it wrote is then on the disk. For any thread.
@@ -53,7 +46,10 @@ class Journal:
         return self.begin(work).result()
 
     def begin(self, work: Callable[[], T]) -> Future[T]:
-        """Return what `do` will return, in an instant. Work that is cancelled before it begins is left out."""
+        """Return what `do` will return, in an instant. Work that is cancelled before it begins is left out.
+
+        This and the other methods raise `StoreError` after `close`.
+        """
         return self._put(work)
 
     def append(self, drafted: Drafted) -> Future[Decision]:
@@ -65,8 +61,15 @@ class Journal:
 
     def close(self) -> None:
         """Close the store, after all work that waits."""
-        self._line.thread.submit(self._stack.close).result()
         self._line.close()
+
+    def end_soon(self, then: Callable[[], None]) -> None:
+        """Close the store as `close` does, and return in an instant. then: the last that the thread does."""
+        self._line.end_soon(then)
+
+    def is_here(self) -> bool:
+        """Tell whether the calling thread is the one that records."""
+        return self._line.is_here()
 
     def _do_together(self, waiting: Sequence[_Waiting]) -> None:
         group = [one for one in waiting if one.done.set_running_or_notify_cancel()]
