@@ -218,7 +218,7 @@ def test_a_decider_that_is_dropped_ends_its_threads(tmp_path, wait_for):
 
 
 def test_close_from_within_notify_closes_it_whole(tmp_path, monkeypatch, wait_for):
-    ends = []
+    ends: list[Exception | None] = []
 
     def hear(event):
         try:
