@@ -6,46 +6,18 @@ decided is decided next, so nobody waits for a crowd to gather.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Generic, Literal, TypeVar
+from typing import Literal
 
+from aegis.door.recording.line import Line
 from aegis.errors import NobodyDecidesError
 from aegis.types import ActionList, Choice, Policy, State
 
-T = TypeVar("T")
 _MOST = 64
 """Questions in one pass at most, so that no one waits long for the others"""
-
-
-class Line(Generic[T]):
-    """A thread that takes all that waits, in groups. work: takes a group; most: in one group. Any thread may `put`."""
-
-    def __init__(self, name: str, work: Callable[[list[T]], None], most: int) -> None:
-        self.thread = ThreadPoolExecutor(1, name)
-        self.waiting: deque[T] = deque()
-        self._work = work
-        self._most = most
-        self._called = False
-
-    def put(self, one: T) -> None:
-        """Add one, in an instant; raises `RuntimeError` after `close`."""
-        self.waiting.append(one)
-        if not self._called:
-            self._called = True
-            self.thread.submit(self._take)
-
-    def close(self) -> None:
-        """End the thread, after all that waits."""
-        self.thread.shutdown()
-
-    def _take(self) -> None:
-        self._called = False  # before it looks: what comes from now on calls it once more
-        while self.waiting:
-            self._work([self.waiting.popleft() for _ in range(min(len(self.waiting), self._most))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +38,13 @@ class Crowd:
 
     def __init__(self, name: str) -> None:
         """name: of the decision point, for the thread."""
-        self._line: Line[Question] = Line(f"aegis-{name}-crowd", _answer, _MOST)
+        self._line: Line[Question] = Line(name, "crowd", _answer, _MOST)
 
     def ask(self, question: Question) -> Future[Choice | None]:
-        """Return the HRM's choice, once it is made; None where the state is another policy's to decide."""
+        """Return the HRM's choice, once it is made; None where the state is another policy's to decide.
+
+        Raises `StoreError` after `close`.
+        """
         self._line.put(question)
         return question.answer
 

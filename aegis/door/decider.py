@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
+import asyncio
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,14 +16,24 @@ from typing import Any, Self, TypeVar
 from aegis.door.crowd import Crowd, Question
 from aegis.door.given import Actions, Function, check_texts, make_actions, make_offer, make_state
 from aegis.door.outcome import Report, add_outcome, id_of
+from aegis.door.recording.calls import Calls
 from aegis.door.recording.drafting import draft
+from aegis.door.recording.future import Keeping, failing, hand_on
 from aegis.door.recording.journal import Journal
 from aegis.door.recording.said import SaidBook
 from aegis.door.savings import Savings, read_savings
 from aegis.door.setting import DeciderConfig
 from aegis.door.steward import Steward
-from aegis.door.teacher import AbsentTeacher, Asker, AsyncFunction, choose_teacher, claim_for
-from aegis.errors import DataError, StoreError
+from aegis.door.teacher import (
+    AbsentTeacher,
+    Asker,
+    AsyncFunction,
+    ask_here,
+    choose_teacher,
+    claim_for,
+    needs_this_thread,
+)
+from aegis.errors import DataError
 from aegis.lifecycle import open_store
 from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.point import claim_actions
@@ -33,6 +43,8 @@ from aegis.types import ActionList, Choice, Decision, OutcomeStatus, State, Teac
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 T = TypeVar("T")
+CLOSE_SECONDS = 10.0
+"""How long `close` waits for decisions that have begun"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +93,23 @@ class Decider:
         self.actions: ActionList = make_actions(actions)
         self.teacher = choose_teacher(teacher, (config or DeciderConfig()).device)
         self.workspace = Workspace(Path(workspace)).point(name)
-        self._process = os.getpid()
+        self._calls = Calls(name)
         self._journal = Journal(name, self.workspace)
         self._store: DecisionStore = self._journal.store
         self._asker = Asker(name)
         self._crowd = Crowd(name)
         self._said = SaidBook()
-        self._closed = False
         try:
             config = config or DeciderConfig()
             self._record(lambda: self._claim(config))
             asks = not isinstance(self.teacher, AbsentTeacher)
             self._steward = Steward(self.workspace, self.actions, self.teacher, config, notify, asks)
         except BaseException:
+            self._crowd.close()
             self._journal.close()
             raise
+        parts = self._calls, self._journal, self._asker, self._crowd, self._steward
+        weakref.finalize(self, _end_soon, *parts).atexit = False  # the end of the process ends each by itself
 
     def decide(
         self,
@@ -112,15 +126,15 @@ class Decider:
         `DataError` for a state that is empty, not JSON or nested too deeply, for an episode that is no text and for an
         offer of no or unknown actions, and the teacher's own exceptions.
         """
-        self._check_open()
         check_texts(episode=episode)
-        given, actions = make_state(state), make_offer(self.actions, offered)
-        policy, choice = self._steward.policy, None
-        if isinstance(self.teacher, AbsentTeacher):  # what the HRM says is remembered for who decides then
-            policy, choice = self.teacher, self.ask(state, offered=offered)
-        if choice is None:
-            (choice,) = policy.decide([given], actions)
-        return self._keep(given, actions, choice, episode).result()
+        with self._calls:
+            given, actions = make_state(state), make_offer(self.actions, offered)
+            policy, choice = self._steward.policy, None
+            if isinstance(self.teacher, AbsentTeacher):  # what the HRM says is remembered for who decides then
+                policy, choice = self.teacher, self._ask_soon(state, offered).result()
+            if choice is None:
+                choice = ask_here(policy, given, actions)
+            return self._keep(given, actions, choice, episode).result()
 
     def decide_soon(
         self,
@@ -136,12 +150,13 @@ class Decider:
         decided: Future[Decided | None] = Future()
 
         def keep(asked: Future[Choice | None]) -> None:
-            with _failing(decided):
+            with failing(decided):
                 choice = asked.result()
                 if choice is None:
                     decided.set_result(None)
                 else:
-                    _hand_on(self.record_soon(state, choice, offered=offered, episode=episode), decided)
+                    given = make_state(state), make_offer(self.actions, offered)
+                    hand_on(self._keep(*given, choice, episode), decided)  # also after `close`: it has begun
 
         self.ask_soon(state, offered=offered).add_done_callback(keep)
         return decided
@@ -211,6 +226,11 @@ class Decider:
     ) -> Future[Choice | None]:
         """Return what `ask` will, in an instant; what is asked at the same time is decided in one pass."""
         self._check_open()
+        return self._ask_soon(state, offered, silently)
+
+    def _ask_soon(
+        self, state: State | str | Sequence[Mapping[str, Any]], offered: Sequence[str] | None, silently: bool = False
+    ) -> Future[Choice | None]:
         policy = self._steward.silent if silently else self._steward.policy
         if policy is None or policy is self.teacher:
             nobody: Future[Choice | None] = Future()
@@ -257,9 +277,7 @@ class Decider:
         to the parts reported before, and the reward is their sum. Raises `StoreError` if no such decision is recorded
         here, `DataError` for a reward that is not a finite number, or for a reward together with parts.
         """
-        self._check_open()
-        report, given = Report(reward, status, parts, detail, result), id_of(decision)
-        self._record(lambda: add_outcome(self._store, given, report))
+        self._report_soon(decision, Report(reward, status, parts, detail, result)).result()
 
     async def adecide(
         self,
@@ -268,7 +286,10 @@ class Decider:
         offered: Sequence[str] | None = None,
         episode: str | None = None,
     ) -> Decided:
-        """Decide as `decide` does, while the event loop goes on; an async teacher runs in it. At most 128 at once."""
+        """Decide as `decide` does, while the event loop goes on; an async teacher runs in it. At most 128 at once.
+
+        Cancelled, it cancels an async teacher's call, and records nothing unless the decision is being recorded.
+        """
         self._check_open()
         return await self._asker.run(self.decide, state, offered=offered, episode=episode)
 
@@ -283,9 +304,8 @@ class Decider:
         result: Mapping[str, Any] | None = None,
     ) -> None:
         """Report as `report` does, while the event loop goes on."""
-        self._check_open()
-        given = functools.partial(self.report, status=status, parts=parts, detail=detail, result=result)
-        await self._asker.run(given, decision, reward)
+        report = Report(reward, status, parts, detail, result)
+        await asyncio.wrap_future(self._report_soon(decision, report))
 
     def report_savings(self, cost_per_call: float | None = None) -> Savings:
         """Return what could be the HRM's by now: in the mode observe by its silent answers, else by held-out decisions.
@@ -297,11 +317,16 @@ class Decider:
             return read_savings(store, self.workspace, cost_per_call)
 
     def close(self) -> None:
-        """Stop the steward and the training process. The next start resumes an unfinished training."""
-        if self._closed:
+        """Stop the steward and the training process. The next start resumes an unfinished training.
+
+        Decisions that have begun are waited for, for 10 seconds at most; not where an async teacher needs the event
+        loop of this thread. Later ones raise `StoreError`. In a process that was forked it does nothing.
+        """
+        if self._calls.forked:
             return
-        self._closed = True
+        here = needs_this_thread(self.teacher) or self._journal.is_here()
         self._asker.close()
+        self._calls.shut(0 if here else CLOSE_SECONDS)
         self._crowd.close()
         self._steward.close()
         self._journal.close()
@@ -321,6 +346,11 @@ class Decider:
     def _record(self, work: Callable[[], T]) -> T:
         return self._journal.do(work)
 
+    def _report_soon(self, decision: Decided | str, report: Report) -> Future[bool]:
+        self._check_open()
+        given = id_of(decision)
+        return self._journal.begin(lambda: add_outcome(self._store, given, report))
+
     def _keep(
         self,
         state: State,
@@ -334,12 +364,12 @@ class Decider:
         """Record a choice, and hand it to the steward once it is on the disk; one that is cancelled before is not."""
         drafted = draft(state, offered.names, choice, episode, id=id, call=call)
         written = self._journal.append(drafted)
-        decided = _Keeping(written)
+        decided: Future[Decided] = Keeping(written)
 
         def tell(recorded: Future[Decision]) -> None:
             if recorded.cancelled():
                 return
-            with _failing(decided):
+            with failing(decided):
                 self._steward.after(recorded.result(), choice, audited)
                 decided.set_result(_make_decided(recorded.result(), choice))
 
@@ -347,23 +377,13 @@ class Decider:
         return decided
 
     def _check_open(self) -> None:
-        if self._closed:
-            raise StoreError(f"the decider {self.name!r} is closed: make a new one")
-        if os.getpid() != self._process:
-            raise StoreError(
-                f"the decider {self.name!r} was made before this process was forked: make one in each process"
-            )
+        self._calls.check()
 
 
-class _Keeping(Future[Decided]):
-    """A decision on its way to the disk: it can be cancelled until its writing begins, as any future until it runs."""
-
-    def __init__(self, written: Future[Decision]) -> None:
-        super().__init__()
-        self._written = written
-
-    def cancel(self) -> bool:
-        return self._written.cancel() and super().cancel()
+def _end_soon(calls: Calls, journal: Journal, *others: Asker | Crowd | Steward) -> None:
+    """End what a decider began that nobody holds any more; in an instant, for the thread that drops it may be any."""
+    if not calls.forked:
+        journal.end_soon(lambda: [one.close() for one in others].clear())
 
 
 def _make_decided(decision: Decision, choice: Choice) -> Decided:
@@ -376,22 +396,3 @@ def _make_decided(decision: Decision, choice: Choice) -> Decided:
         choice.propensity,
         choice.out_of_distribution,
     )
-
-
-@contextlib.contextmanager
-def _failing(future: Future[Any]) -> Iterator[None]:
-    """Let a future raise what the block raises."""
-    try:
-        yield
-    except BaseException as error:
-        future.set_exception(error)
-
-
-def _hand_on(source: Future[T], target: Future[T | None]) -> None:
-    """Let a future end as another one does."""
-
-    def end(over: Future[T]) -> None:
-        with _failing(target):
-            target.set_result(over.result())
-
-    source.add_done_callback(end)

@@ -93,6 +93,8 @@ class Steward:
         """Share of the decisions that the teacher is to make although the HRM could, where the teacher is not asked"""
         self._made: queue.Queue[Made] = queue.Queue(_MOST_WAITING)
         self._over = threading.Event()
+        self._telling: set[int] = set()
+        """The threads in which somebody hears of an event"""
         self._process = os.getpid()
         with open_store(workspace) as store:
             never = find_present_names(store, config.never_explored, "never_explored")
@@ -128,10 +130,11 @@ class Steward:
     def close(self, wait_seconds: float | None = None) -> None:
         """End the thread and the training process; the next start resumes the training.
 
-        wait_seconds: at most so long; None: until the end.
+        wait_seconds: at most so long; None: until the end. It does not wait where `notify` calls it.
         """
         self._over.set()
-        self._thread.join(wait_seconds)
+        if threading.get_ident() not in self._telling:
+            self._thread.join(wait_seconds)
 
     def _run(self) -> None:
         wait = 0.0
@@ -183,8 +186,11 @@ class Steward:
         return True
 
     def _tell(self, kind: str, message: str, fields: dict[str, Any] | None = None) -> None:
+        me = threading.get_ident()
+        self._telling.add(me)
         with contextlib.suppress(Exception):  # whoever listens may be gone, e.g. a closed pipe: the work goes on
             self._notify(RunEvent(kind, message, fields or {}))
+        self._telling.discard(me)
 
 
 class _Work:

@@ -8,15 +8,16 @@ import functools
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ParamSpec, TypeVar
 
 from aegis.door.given import Answer, Function, FunctionTeacher, make_teacher
+from aegis.door.recording.line import closed
 from aegis.errors import NobodyDecidesError, TeacherMismatchError
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, recorded_name
-from aegis.types import ActionList, Choice, State, Teacher
+from aegis.types import ActionList, Choice, Policy, State, Teacher
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,7 +27,6 @@ AsyncFunction = Callable[[State, tuple[str, ...]], Awaitable[Answer]]
 MOST_AT_ONCE = 128
 """Calls that a decider takes at once in event loops; further ones wait"""
 _ENDPOINT = "openai:"
-_CALLERS_LOOP: contextvars.ContextVar[asyncio.AbstractEventLoop | None] = contextvars.ContextVar("loop", default=None)
 
 
 def choose_teacher(given: Teacher | Function | AsyncFunction | str, device: str) -> Teacher:
@@ -112,6 +112,49 @@ class AbsentTeacher:
         )
 
 
+class _Caller:
+    """Who waits for a decision: in an event loop, or in a thread (None)."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.loop = loop
+        self._lock = threading.Lock()
+        self._asked: Future[Answer] | None = None
+        self._gone = False
+
+    def ask(self, asked: Future[Answer]) -> Answer:
+        """Return what an async teacher answers; raises `CancelledError` once the caller has gone."""
+        with self._lock:
+            self._asked, gone = asked, self._gone
+        if gone:
+            asked.cancel()
+        return asked.result()
+
+    def go(self) -> None:
+        """Cancel what is asked, because nobody waits for it any more."""
+        with self._lock:
+            self._gone, asked = True, self._asked
+        if asked is not None:
+            asked.cancel()
+
+
+_CALLER: contextvars.ContextVar[_Caller | None] = contextvars.ContextVar("caller", default=None)
+"""None: nobody waits, as for an audit"""
+
+
+def ask_here(policy: Policy, state: State, actions: ActionList) -> Choice:
+    """Return a policy's choice for a caller that waits in this thread; an async teacher does not need its event loop.
+
+    Within `Asker.run` the caller waits in its event loop: there an async teacher runs in that loop.
+    """
+    token = None if _CALLER.get() is not None else _CALLER.set(_Caller())
+    try:
+        (choice,) = policy.decide([state], actions)
+    finally:
+        if token is not None:
+            _CALLER.reset(token)
+    return choice
+
+
 class AsyncFunctionTeacher(FunctionTeacher):
     """An async function as a teacher. It runs in the event loop of who decides, or in one of its own."""
 
@@ -127,17 +170,22 @@ class AsyncFunctionTeacher(FunctionTeacher):
         async def ask() -> Answer:
             return await self._awaited(state, names)
 
-        return asyncio.run_coroutine_threadsafe(ask(), self._loop()).result()
+        caller = _CALLER.get()
+        asked = asyncio.run_coroutine_threadsafe(ask(), self._loop(caller))
+        return asked.result() if caller is None else caller.ask(asked)
 
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        """Return the loop that decides now, the one that decided last (for an audit), or a loop in a thread of its own.
+    def _loop(self, caller: _Caller | None) -> asyncio.AbstractEventLoop:
+        """Return the caller's loop; for an audit the one that decided last; else a loop in a thread of its own.
 
-        Never the one of the calling thread, which waits for the answer.
+        A caller in a thread may hold up the loop that decided last until it has its answer. So it never uses that one,
+        and nobody uses the loop of the calling thread, which waits for the answer.
         """
         with self._lock:
-            self._callers = _CALLERS_LOOP.get() or self._callers
-            if self._callers is not None and self._callers.is_running() and self._callers is not _loop_of_this_thread():
-                return self._callers
+            if caller is not None and caller.loop is not None:
+                self._callers = caller.loop
+            loop = self._callers if caller is None else caller.loop
+            if loop is not None and loop.is_running() and loop is not _loop_of_this_thread():
+                return loop
             if self._own is None:
                 self._own = asyncio.new_event_loop()
                 threading.Thread(target=self._own.run_forever, name=f"aegis-{self.name}", daemon=True).start()
@@ -148,18 +196,44 @@ class Asker:
     """Runs a decider's methods for callers in event loops, which go on meanwhile."""
 
     def __init__(self, name: str) -> None:
+        """name: of the decider."""
+        self._name = name
         self._threads = ThreadPoolExecutor(MOST_AT_ONCE, f"aegis-{name}-asker")
+        self._closed = False
 
     async def run(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Return what the method returns, called in a thread; an async teacher runs in the caller's loop."""
-        loop = asyncio.get_running_loop()
-        context = contextvars.copy_context()
-        context.run(_CALLERS_LOOP.set, loop)
-        return await loop.run_in_executor(self._threads, functools.partial(context.run, method, *args, **kwargs))
+        """Return what the method returns, called in a thread; an async teacher runs in the caller's loop.
+
+        A caller that is cancelled cancels an async teacher's call, too. Raises `StoreError` after `close`.
+        """
+        caller, context = _Caller(asyncio.get_running_loop()), contextvars.copy_context()
+        context.run(_CALLER.set, caller)
+        try:
+            running = self._threads.submit(functools.partial(context.run, method, *args, **kwargs))
+        except RuntimeError as error:  # it is closed, or the program ends
+            raise closed(self._name) from error
+        try:
+            return await asyncio.wrap_future(running)
+        except asyncio.CancelledError:
+            caller.go()
+            if running.cancelled() and self._closed and not _is_cancelled():
+                raise closed(self._name) from None
+            raise
 
     def close(self) -> None:
         """Take no further call. A call that runs is not waited for: the loop that it needs may be waiting here."""
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def needs_this_thread(teacher: Teacher) -> bool:
+    """Tell whether an async teacher may be running in this thread's event loop, which must not wait for it then."""
+    return isinstance(teacher, AsyncFunctionTeacher) and _loop_of_this_thread() is not None
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _loop_of_this_thread() -> asyncio.AbstractEventLoop | None:

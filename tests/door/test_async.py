@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from aegis.door import Decider, DeciderConfig
+from aegis.door.teacher import MOST_AT_ONCE
 from aegis.errors import DataError, StoreError, TeacherError
 from aegis.lifecycle import open_store
 
@@ -101,6 +103,77 @@ def test_an_async_teacher_decides_without_a_loop_too_and_beside_one_that_waits(m
 
     assert asyncio.run(work()) == ("refund", "refund")
     assert decider.decide("after the loop has ended").action == "refund"
+
+
+def test_a_sync_decision_does_not_need_the_loop_that_decided_last_and_audits_run_there(make_decider, wait_for):
+    """The loop's thread waits for other threads that decide; what nobody waits for may use the loop of a client."""
+    loops = []
+
+    async def teacher(state, actions):
+        loops.append(asyncio.get_running_loop())
+        await asyncio.sleep(0.01)
+        return "answer"
+
+    decider = make_decider(teacher)
+
+    async def work():
+        await decider.adecide("first")
+        own, audits = asyncio.get_running_loop(), []
+        with ThreadPoolExecutor(2) as pool:
+            assert [pool.submit(decider.decide, "held up").result(60).action for _ in range(2)] == ["answer"] * 2
+            assert own not in loops[1:]
+            audits.append(pool.submit(decider.teacher.decide, [{"n": 1}], decider.actions))  # as the monitor asks it
+            await asyncio.wrap_future(audits[0])
+        assert loops[0] is loops[-1] is own
+        assert (await decider.adecide("last")).action == "answer"
+        assert loops[-1] is own
+
+    asyncio.run(work())
+
+
+def test_a_report_does_not_wait_for_decisions_that_take_their_time(make_decider):
+    free = threading.Event()
+
+    def slow(state, actions):
+        assert state["text"] == "quick" or free.wait(60)
+        return "answer"
+
+    decider = make_decider(slow)
+
+    async def work():
+        quick = await decider.adecide("quick")
+        waiting = [asyncio.ensure_future(decider.adecide("slow")) for _ in range(MOST_AT_ONCE + 2)]
+        await asyncio.sleep(0.1)
+        await asyncio.wait_for(decider.areport(quick, 1.0), 30)
+        assert not any(one.done() for one in waiting)
+        free.set()
+        return await asyncio.gather(*waiting)
+
+    assert len(asyncio.run(work())) == MOST_AT_ONCE + 2
+
+
+def test_a_task_that_is_cancelled_cancels_the_call_of_its_async_teacher(make_decider):
+    calls = []
+
+    async def teacher(state, actions):
+        calls.append("begun")
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            calls.append("cancelled")
+            raise
+
+    decider = make_decider(teacher)
+
+    async def work():
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(decider.adecide("never"), 0.2)
+        while calls != ["begun", "cancelled"]:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(work(), 60))
+    with open_store(decider.workspace) as store:
+        assert store.count() == 0
 
 
 def test_errors_arrive_where_they_are_awaited(make_decider):

@@ -7,14 +7,17 @@ most of it, are written together: on a server each statement is a message there 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import contextmanager
 from itertools import groupby
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from aegis.door.crowd import Line
 from aegis.door.recording.drafting import Drafted, record
+from aegis.door.recording.line import Line
+from aegis.errors import StoreError
 from aegis.lifecycle import open_store
 from aegis.store import DecisionStore
 from aegis.types import Decision
@@ -36,14 +39,9 @@ class Journal:
 
     def __init__(self, name: str, workspace: Workspace) -> None:
         """name: of the decision point, for the thread. Raises `StoreError` as `Database` does."""
-        self._line: Line[_Waiting] = Line(f"aegis-{name}-recorder", self._do_together, _MOST)
-        self._stack = ExitStack()
-        try:
-            opened = self._line.thread.submit(self._stack.enter_context, open_store(workspace))
-            self.store: DecisionStore = opened.result()
-        except BaseException:
-            self._line.close()
-            raise
+        self._line: Line[_Waiting] = Line(name, "recorder", self._do_together, _MOST, _opened(workspace))
+        opened: tuple[DecisionStore, _File | None] = self._line.entered
+        self.store, self._file = opened
 
     def do(self, work: Callable[[], T]) -> T:
         """Return what `work` returns, or raise what it raises; what it wrote is then on the disk. For any thread.
@@ -53,7 +51,10 @@ class Journal:
         return self.begin(work).result()
 
     def begin(self, work: Callable[[], T]) -> Future[T]:
-        """Return what `do` will return, in an instant. Work that is cancelled before it begins is left out."""
+        """Return what `do` will return, in an instant. Work that is cancelled before it begins is left out.
+
+        This and the other methods raise `StoreError` after `close`.
+        """
         return self._put(work)
 
     def append(self, drafted: Drafted) -> Future[Decision]:
@@ -65,8 +66,15 @@ class Journal:
 
     def close(self) -> None:
         """Close the store, after all work that waits."""
-        self._line.thread.submit(self._stack.close).result()
         self._line.close()
+
+    def end_soon(self, then: Callable[[], None]) -> None:
+        """Close the store as `close` does, and return in an instant. then: the last that the thread does."""
+        self._line.end_soon(then)
+
+    def is_here(self) -> bool:
+        """Tell whether the calling thread is the one that records."""
+        return self._line.is_here()
 
     def _do_together(self, waiting: Sequence[_Waiting]) -> None:
         group = [one for one in waiting if one.done.set_running_or_notify_cancel()]
@@ -74,6 +82,7 @@ class Journal:
             return
         results: list[Any] = []
         try:
+            self._check_there()
             if len(group) == 1:
                 results = [self._run(group[0].work)]
             else:
@@ -116,6 +125,15 @@ class Journal:
         with self.store.database.transaction():
             return work()
 
+    def _check_there(self) -> None:
+        """Raise `StoreError` where the file is gone: SQLite would go on writing into what nobody will ever read."""
+        path = self.store.database.path
+        if self._file is not None and _find(path) != self._file:
+            raise StoreError(
+                f"{path}: this file was removed or replaced while it was open, so nothing can be recorded in it any"
+                " more: put the workspace back in its place, and make a new decider"
+            )
+
     def _check_whole(self) -> None:
         """Raise the exception that is handled where the database undid the work of all, e.g. on a full disk."""
         if not self.store.database.connection.in_transaction:
@@ -124,3 +142,23 @@ class Journal:
 
 class _Raised(NamedTuple):
     error: BaseException
+
+
+class _File(NamedTuple):
+    device: int
+    number: int
+
+
+@contextmanager
+def _opened(workspace: Workspace) -> Iterator[tuple[DecisionStore, _File | None]]:
+    """Open the store, with its file where SQLite keeps it in one."""
+    with open_store(workspace) as store:
+        yield store, _find(workspace.database) if store.database.on_sqlite else None
+
+
+def _find(path: Path) -> _File | None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return _File(found.st_dev, found.st_ino)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -93,6 +94,20 @@ def test_a_decision_that_no_longer_fits_the_disk_is_undone_alone(journal):
     assert (small, last) == ("small", "last")
     assert "the disk is full" in str(large)
     assert journal.do(journal.store.count) == 2
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_nothing_is_acknowledged_once_the_file_is_gone_or_another_one(journal, tmp_path, comes_back):
+    assert journal.do(append(journal, "one")) == "one"
+    shutil.move(tmp_path / "aegis.db", tmp_path / "moved.db")
+    if comes_back:
+        shutil.copyfile(tmp_path / "moved.db", tmp_path / "aegis.db")
+    for waiting in [journal.begin(append(journal, name)) for name in ("two", "three", "four")]:
+        with pytest.raises(StoreError, match="was removed or replaced while it was open"):
+            waiting.result(60)
+    (tmp_path / "moved.db").replace(tmp_path / "aegis.db")
+    assert journal.do(journal.store.count) == 1
 
 
 @pytest.mark.sqlite

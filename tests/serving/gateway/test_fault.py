@@ -26,7 +26,7 @@ def fill_disk():
             pages = database.query("PRAGMA page_count")[0][0] if full else 1_000_000
             database.query(f"PRAGMA max_page_count = {pages}")
 
-        decider._journal._line.thread.submit(limit).result()
+        decider._journal.do(limit)
 
     return fill
 
