@@ -113,7 +113,8 @@ def find_violations(sources: Mapping[str, str]) -> list[str]:
             found.append(f"{module}: room {room!r} stands on no floor")
             continue
         is_package = any(other.startswith(module + ".") for other in sources)
-        for imported, line in imports_of(module, import_nodes(source), is_package):
+        nodes = import_nodes(source, for_types=bool(room))  # the package names for a type checker what it has
+        for imported, line in imports_of(module, nodes, is_package):
             where = f"{module}:{line} imports {imported}"
             top, other = imported.split(".")[0], room_of(imported)
             if top in TORCH_PACKAGES and room not in TORCH_ROOMS | TORCH_WHEN_ASKED:

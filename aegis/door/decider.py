@@ -126,8 +126,8 @@ class Decider:
         `DataError` for a state that is empty, not JSON or nested too deeply, for an episode that is no text and for an
         offer of no or unknown actions, and the teacher's own exceptions.
         """
-        check_texts(episode=episode)
         with self._calls:
+            check_texts(episode=episode)
             given, actions = make_state(state), make_offer(self.actions, offered)
             policy, choice = self._steward.policy, None
             if isinstance(self.teacher, AbsentTeacher):  # what the HRM says is remembered for who decides then
@@ -147,6 +147,7 @@ class Decider:
 
         It returns in an instant. What is asked at the same time is decided in one pass, and recorded by one commit.
         """
+        check_texts(episode=episode)
         decided: Future[Decided | None] = Future()
 
         def keep(asked: Future[Choice | None]) -> None:

@@ -5,7 +5,6 @@ It does not reach what a running program holds in memory, files outside of the w
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 from collections import Counter
@@ -135,7 +134,7 @@ def forget(place: Workspace, wanted: Wanted) -> Forgotten:
             if told:
                 told.removed = _remove_derived(place)
                 told.removed += _rename_episodes(store, place, doomed)
-            _digest_episodes(store)
+            store.state.rewrite(without_names)  # names of episodes that an earlier version kept
             # Also where nothing is found: a run that was killed may have left old pages.
             told.erased = erase(store.database, doomed)
         # After the rows: a dashboard that is open may read them into it until they are gone.
@@ -213,16 +212,6 @@ def _keep_hash(store: DecisionStore, path: Path, before: dict[str, str]) -> None
         kept[path.name] = hash_files(path.parent)[path.name]
         with store.database.transaction() as connection:
             connection.execute("UPDATE models SET files = ? WHERE name = ?", (json.dumps(kept), name))
-
-
-def _digest_episodes(store: DecisionStore) -> None:
-    """Put digests in the place of the episodes' names that an earlier version kept in the records of monitors."""
-    with store.database.transaction() as connection:
-        for row in connection.execute("SELECT key, value FROM meta").fetchall():
-            with contextlib.suppress(ValueError, RecursionError):
-                kept = json.loads(row["value"])
-                if (digested := without_names(kept)) != kept:
-                    connection.execute("UPDATE meta SET value = ? WHERE key = ?", (json.dumps(digested), row["key"]))
 
 
 def _clean_logs(place: Workspace, text: str, words: bool) -> Sequence[Path]:

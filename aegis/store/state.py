@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,15 @@ class WorkspaceState:
     def clear(self, key: StateKey, about: str = "") -> None:
         """Remove what is kept under a key."""
         self.keep_text(key, "", about)
+
+    def rewrite(self, change: Callable[[Any], Any]) -> None:
+        """Put in the place of all that is kept as JSON what a function makes of it."""
+        with self._database.transaction() as connection:
+            for row in connection.execute("SELECT key, value FROM meta").fetchall():
+                with suppress(ValueError, RecursionError):
+                    kept = json.loads(row["value"])
+                    if (changed := change(kept)) != kept:
+                        connection.execute(_KEEP, (row["key"], json.dumps(changed)))
 
     def records(self, key: StateKey) -> list[dict[str, Any]]:
         """Return every JSON object of a key that ends in a colon."""
