@@ -32,11 +32,13 @@ def write_tables(document: Row) -> str:
         for who, title in _TITLES.items():
             leads = [lead for lead in document["leads"] if (lead["size"], lead["who"]) == (size, who)]
             parts += [f"### {title} beside the best of the others, {size:,} decisions", lead_table(leads)] * bool(leads)
-        for key, which in (("means", ""), ("means_of_others", " of others")):
-            means = [mean for mean in document[key] if mean["size"] == size]
-            title = f"### Means over the problems{which}, {size:,} decisions"
-            several = any(mean["problems"] > 1 for mean in means)
-            parts += [title, mean_table(means)] * bool(means and (not which or (own and several)))
+        means, of_others = (
+            [one for one in document[key] if one["size"] == size] for key in ("means", "means_of_others")
+        )
+        if own and any(mean["problems"] > 1 for mean in of_others):
+            parts += [f"### Means over the problems of others, {size:,} decisions", mean_table(of_others)]
+        elif means:
+            parts += [f"### Means over the problems, {size:,} decisions", mean_table(means)]
         parts += [f"### Divergence, {size:,} decisions", divergence_table(rows, own)]
         parts += [f"### Costs, {size:,} decisions", cost_table(rows)]
     return "\n\n".join([*parts, "### Cards", card_table(document["cards"])])
