@@ -17,7 +17,6 @@ from aegis.door.outcome import Report, id_of
 from aegis.errors import ConfigError, DataError, NobodyDecidesError, RequestError, StoreError
 from aegis.http import USER_AGENT
 from aegis.packages import imports_explained
-from aegis.rendering import copy_json
 from aegis.types import OutcomeStatus, State, most_probable
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ GivenState = State | str | Sequence[Mapping[str, Any]]
 """An object, a text, or chat messages"""
 Place = tuple[str, str]
 """A decision point and the id of a decision there"""
-Function = Callable[[GivenState, tuple[str, ...]], Any]
+Function = Callable[[State, tuple[str, ...]], Any]
 """Decides in a state among the names of the actions, sync or async: returns a name, or probabilities"""
 
 
@@ -254,7 +253,7 @@ class Client:
             teacher, actions = self._teacher, error.actions
             if teacher is None:
                 raise
-        answer: Answer = yield lambda: teacher(copy_json(state), actions)
+        answer: Answer = yield lambda: teacher(make_state(state), actions)
         row = read_answer(answer, actions, str(getattr(teacher, "__name__", type(teacher).__name__)))
         return (yield from self._ask_for(state, offered, episode, actions[most_probable(row)]))
 

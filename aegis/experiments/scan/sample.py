@@ -22,6 +22,8 @@ _EPISODE_SHARE = 20
 """An episode has at most this part of the sample: the rest of one that never ends is counted only."""
 _TEXT_CHARACTERS = 4000
 _VALUE_CHARACTERS = 120
+_LARGEST = 3.4e38
+"""Trees read numbers with 32 bits"""
 _ITEMS = 20
 _DEPTH = 8
 """Levels of fields within fields that are read"""
@@ -129,10 +131,21 @@ def _flat(value: Mapping[str, Any], prefix: str = "", depth: int = _DEPTH) -> It
             yield f"{name}.length", float(len(inner))
             for item in inner[:_ITEMS]:
                 yield f"{name} has {_said(item).split(':')[0][:_VALUE_CHARACTERS]}", 1.0
-        elif isinstance(inner, (int, float)) and not isinstance(inner, bool):
-            yield name, float(inner)
+        elif (number := _number(inner)) is not None:
+            yield name, number
         elif len(said := _said(inner)) <= _VALUE_CHARACTERS:
             yield name, said
+
+
+def _number(value: Any) -> float | None:
+    """Return a number as the models take one: finite, also with 32 bits; None for anything else."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if abs(number) <= _LARGEST else None
 
 
 def _opened(value: Any) -> Any:

@@ -110,3 +110,10 @@ def test_json_within_a_string_is_read_as_fields():
 def test_a_state_nested_without_end_is_read_to_a_depth():
     state = {"x": '{"a":' * 500 + "1" + "}" * 500, "y": "[" * 100_000, "n": 1}
     assert make_row(state, "go", 1).fields == {"n": 1.0}
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("-inf"), 1e39, 10**400], ids=["nan", "inf", "1e39", "10**400"])
+def test_a_number_that_no_model_can_take_is_read_as_text(number):
+    fields = make_row({"n": number, "m": 1e38}, "go", 1).fields
+    assert fields["m"] == 1e38
+    assert not isinstance(fields.get("n", ""), float)
