@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 _DOOR = ("Decided", "Decider", "DeciderConfig", "Savings", "observe", "observe_openai")
 _ROOMS = ("config", "envs", "errors")
-_OTHERS = {"Client": "aegis.client", "load_export": "aegis.lifecycle.exported"}
+_OTHERS = {"Client": "aegis.client", "RunEvent": "aegis.lifecycle.event", "load_export": "aegis.lifecycle.exported"}
 
 if TYPE_CHECKING:
     from aegis import config as config
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aegis.door import Savings as Savings
     from aegis.door import observe as observe
     from aegis.door import observe_openai as observe_openai
+    from aegis.lifecycle.event import RunEvent as RunEvent
     from aegis.lifecycle.exported import load_export as load_export
 else:  # a type checker that saw this would take every name of aegis for anything
 

@@ -377,5 +377,8 @@ def _rejected(position: str, reason: str) -> RejectedRecord:
 def _format(path: Path) -> str:
     ending = path.with_suffix("").suffix if is_packed(path) else path.suffix
     if ending.lower() not in (".json", ".jsonl"):
-        raise DataError(f"{path}: unknown ending: name it .json or .jsonl, either also with .gz")
+        raise DataError(
+            f"{path}: unknown ending: records of decisions are named .json or .jsonl, either also with .gz;"
+            " a table or another log becomes a decision point first: `aegis import FILE --point NAME`"
+        )
     return ending.lower()[1:]

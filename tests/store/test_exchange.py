@@ -201,8 +201,8 @@ LINES = (json.dumps(record()) + "\n").encode()
         ("a.jsonl", b'{"metadata": 1}\n', "a.jsonl, line 1: metadata must be an object"),
         ("a.json.gz", b"no gzip", "a.json.gz: not a whole gzip file .* copy or make it again"),
         ("a.jsonl.gz", gzip.compress(LINES * 9)[:-12], "a.jsonl.gz: not a whole gzip file .* copy or make it again"),
-        ("a.csv", b"x", "a.csv: unknown ending: name it .json or .jsonl"),
-        ("a.gz", b"x", "a.gz: unknown ending: name it .json or .jsonl"),
+        ("a.csv", b"x", "a.csv: unknown ending: records of decisions are named .json or .jsonl"),
+        ("a.gz", b"x", "a.gz: unknown ending: records of decisions are named .json or .jsonl"),
     ],
 )
 def test_a_malformed_file_is_refused_with_its_name_its_line_and_what_to_do(tmp_path, actions, name, content, said):
