@@ -188,18 +188,29 @@ def load_state(text: str) -> dict[str, Any]:
     One that nests deeper than `STATE_LEVELS`, recorded before there was this bound, is read cut there: what reads
     states calls itself once a level or more.
     """
-    if text.count("[") + text.count("{") > STATE_LEVELS:
-        kept, depth = list[str](), 0
-        for part in _JSON_PART.findall(text):
-            depth += part in ("[", "{")
-            if depth <= STATE_LEVELS:
-                kept.append(part)
-            elif depth == STATE_LEVELS + 1 and part in ("[", "{"):
-                kept.append('"…"')
-            depth -= part in ("]", "}")
-        text = "".join(kept)
-    state: dict[str, Any] = json.loads(text)
+    try:
+        state: dict[str, Any] = json.loads(text)
+        if text.count("[") + text.count("{") <= STATE_LEVELS or not _nests_deeper(state, STATE_LEVELS):
+            return state
+    except RecursionError:
+        pass
+    kept, depth = list[str](), 0
+    for part in _JSON_PART.findall(text):
+        depth += part in ("[", "{")
+        if depth <= STATE_LEVELS:
+            kept.append(part)
+        elif depth == STATE_LEVELS + 1 and part in ("[", "{"):
+            kept.append('"…"')
+        depth -= part in ("]", "}")
+    state = json.loads("".join(kept))
     return state
+
+
+def _nests_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, (dict, list)):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return not levels or any(_nests_deeper(one, levels - 1) for one in inner)
 
 
 def _name_odd(value: Any, place: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import random
 import weakref
@@ -101,7 +102,7 @@ class Decider:
         self._said = SaidBook()
         try:
             config = config or DeciderConfig()
-            self._record(lambda: self._claim(config))
+            self._journal.do(lambda: self._claim(config))
             asks = not isinstance(self.teacher, AbsentTeacher)
             self._steward = Steward(self.workspace, self.actions, self.teacher, config, notify, asks)
         except BaseException:
@@ -131,7 +132,7 @@ class Decider:
             given, actions = make_state(state), make_offer(self.actions, offered)
             policy, choice = self._steward.policy, None
             if isinstance(self.teacher, AbsentTeacher):  # what the HRM says is remembered for who decides then
-                policy, choice = self.teacher, self._ask_soon(state, offered).result()
+                policy, choice = self.teacher, self._ask_soon(lambda: (given, actions)).result()
             if choice is None:
                 choice = ask_here(policy, given, actions)
             return self._keep(given, actions, choice, episode).result()
@@ -149,6 +150,7 @@ class Decider:
         """
         check_texts(episode=episode)
         decided: Future[Decided | None] = Future()
+        prepare = functools.cache(lambda: (make_state(state), make_offer(self.actions, offered)))
 
         def keep(asked: Future[Choice | None]) -> None:
             with failing(decided):
@@ -156,10 +158,10 @@ class Decider:
                 if choice is None:
                     decided.set_result(None)
                 else:
-                    given = make_state(state), make_offer(self.actions, offered)
-                    hand_on(self._keep(*given, choice, episode), decided)  # also after `close`: it has begun
+                    hand_on(self._keep(*prepare(), choice, episode), decided)  # also after `close`: it has begun
 
-        self.ask_soon(state, offered=offered).add_done_callback(keep)
+        self._check_open()
+        self._ask_soon(prepare).add_done_callback(keep)
         return decided
 
     def record(
@@ -227,17 +229,16 @@ class Decider:
     ) -> Future[Choice | None]:
         """Return what `ask` will, in an instant; what is asked at the same time is decided in one pass."""
         self._check_open()
-        return self._ask_soon(state, offered, silently)
+        return self._ask_soon(lambda: (make_state(state), make_offer(self.actions, offered)), silently)
 
     def _ask_soon(
-        self, state: State | str | Sequence[Mapping[str, Any]], offered: Sequence[str] | None, silently: bool = False
+        self, prepare: Callable[[], tuple[State, ActionList]], silently: bool = False
     ) -> Future[Choice | None]:
         policy = self._steward.silent if silently else self._steward.policy
         if policy is None or policy is self.teacher:
             nobody: Future[Choice | None] = Future()
             nobody.set_result(None)
             return nobody
-        prepare = lambda: (make_state(state), make_offer(self.actions, offered))  # noqa: E731
         absent = isinstance(self.teacher, AbsentTeacher)
         question = Question(policy, prepare, "anyone" if absent else "hrm")
         if absent and not silently:
@@ -343,9 +344,6 @@ class Decider:
     def _claim(self, config: DeciderConfig) -> None:
         claim_actions(self._store, self.actions, config.changes)
         claim_for(self._store, self.teacher)
-
-    def _record(self, work: Callable[[], T]) -> T:
-        return self._journal.do(work)
 
     def _report_soon(self, decision: Decided | str, report: Report) -> Future[bool]:
         self._check_open()

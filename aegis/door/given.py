@@ -134,7 +134,6 @@ def read_answer(answer: Answer, names: tuple[str, ...], who: str) -> tuple[float
     except (TypeError, ValueError, OverflowError):
         total = 0.0
     if unnamed or not total > 0 or not all(math.isfinite(share) and share >= 0 for share in row):
-        raise TeacherError(
-            f"teacher {who} answered {unnamed or answer!r}: return one of {', '.join(names)}, or probabilities of them"
-        )
+        said = f"{unnamed or repr(answer):.200}"
+        raise TeacherError(f"teacher {who} answered {said}: return one of {', '.join(names)}, or probabilities of them")
     return tuple(share / total for share in row)

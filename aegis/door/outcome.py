@@ -68,7 +68,7 @@ class ReportLine:
 
 def _to_float(name: str, given: Any) -> float:
     if isinstance(given, bool) or not isinstance(given, Real):
-        raise DataError(f"report: {name} must be a number, not {given!r}")
+        raise DataError(f"report: {name} must be a number, not {given!r:.80}")
     try:
         number = float(given)
     except OverflowError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
@@ -19,12 +18,12 @@ from aegis.config import (
     TrainingConfig,
 )
 from aegis.errors import ConfigError
+from aegis.hrm.device import check_device
 from aegis.lifecycle.point import ActionChanges
 from aegis.lifecycle.policies.resolver import ResolverOptions
 from aegis.promotion import PROMISED
 
 Mode = Literal["observe", "assist", "switch"]
-_DEVICE = re.compile(r"cpu|auto|cuda(:\d+)?")
 _PHASES: Mapping[str, type] = {
     "training": TrainingConfig,
     "gate": GateConfig,
@@ -146,5 +145,4 @@ def _check_types(given: DeciderConfig) -> None:
             raise ConfigError(f"{name} must be a list of names, not {value!r:.80}")
     if not isinstance(given.renamed, Mapping | None):
         raise ConfigError(f"renamed must name new names by old ones, e.g. {{'old': 'new'}}, not {given.renamed!r:.80}")
-    if not isinstance(given.device, str) or not _DEVICE.fullmatch(given.device):
-        raise ConfigError(f"device must be cpu, cuda, cuda:N or auto, not {given.device!r:.80}")
+    check_device(given.device, "device")

@@ -8,7 +8,6 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +94,7 @@ def open_table(path: Path, numbered: Iterator[tuple[int, str]], head: str, field
         value = dict(zip(columns, row, strict=True))
         return parse_flat(value, label, fields, uses, read_cell)
 
-    return Table(label, notes, itertools.chain(first, items), partial(parse))
+    return Table(label, notes, itertools.chain(first, items), parse)
 
 
 def _check_columns(columns: Sequence[str]) -> None:

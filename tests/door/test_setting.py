@@ -22,7 +22,7 @@ from aegis.errors import ConfigError
         ({"never_explored": 5}, "never_explored must be a list of names, not 5"),
         ({"retired": "refund"}, "retired='refund' is one text"),
         ({"renamed": ["a"]}, r"renamed must name new names by old ones, .*, not \['a'\]"),
-        ({"device": "zz"}, "device must be cpu, cuda, cuda:N or auto, not 'zz'"),
+        ({"device": "zz"}, "device 'zz': use cpu, cuda, cuda:N or auto"),
         ({"reinforce": True}, r"reinforce must be an aegis.config.ReinforceConfig\(...\), not True"),
         ({"training": None}, r"training must be an aegis.config.TrainingConfig\(...\), not None"),
         ({"sure": "0.5"}, "sure must be a number, not '0.5'"),
